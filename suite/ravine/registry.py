@@ -203,18 +203,41 @@ class Entry(Generic[T]):
         """The first line of the factory's docstring."""
         return (inspect.getdoc(self.factory) or "").partition("\n")[0]
 
+    def canonical(self, id: Id) -> Id:
+        """Write an id in the one way that its registry knows: by keyword, without defaults.
+
+        Raises:
+            BadValue: an argument is unknown or missing.
+
+        Example:
+            >>> def sphere(dim=2): ...
+            >>> str(Entry("sphere", sphere, frozenset()).canonical(parse("sphere(2)")))
+            'sphere'
+        """
+        bound = self._bind(id)
+        defaults = {k: p.default for k, p in bound.signature.parameters.items()}
+        given = [
+            (k, v)
+            for k, v in bound.arguments.items()
+            if type(v) is not type(defaults[k]) or v != defaults[k]
+        ]
+        return Id(self.name, (), tuple(given))
+
+    def _bind(self, id: Id) -> inspect.BoundArguments:
+        signature = inspect.signature(self.factory)
+        try:
+            return signature.bind(*id.args, **dict(id.kwargs))
+        except TypeError as error:
+            takes = ", ".join(signature.parameters) or "no arguments"
+            raise BadValue(f"`{id}`: {error}; `{self.name}` takes {takes}") from None
+
     def call(self, id: Id) -> T:
         """Call the factory with the arguments of `id`.
 
         Raises:
             BadValue: an argument is unknown, missing or outside its domain.
         """
-        signature = inspect.signature(self.factory)
-        try:
-            bound = signature.bind(*id.args, **dict(id.kwargs))
-        except TypeError as error:
-            takes = ", ".join(signature.parameters) or "no arguments"
-            raise BadValue(f"`{id}`: {error}; `{self.name}` takes {takes}") from None
+        bound = self._bind(id)
         try:
             return self.factory(*bound.args, **bound.kwargs)
         except RavineError:

@@ -54,8 +54,8 @@ def test_several_knobs_are_nested(knobs, n, data):
 
 def test_the_grid_is_even_on_its_scale():
     """Log values have a constant ratio, and complements a constant ratio of 1 - value."""
-    rates = [v for s in trials(method("adam"), 8) for _, v in s.values]
-    assert rates == pytest.approx([10.0**k for k in range(-6, 2)], rel=1e-12)
+    rates = [v for s in trials(method("adam"), 9) for _, v in s.values]
+    assert rates == pytest.approx([10.0**k for k in range(-7, 2)], rel=1e-12)
     momenta = [v for s in trials(method("sgd(lr=1, momentum=tune)"), 4) for _, v in s.values]
     assert momenta == [0.0, 0.9, 0.99, 0.999]
     linear = [v for s in trials(tuned(Knob("lr", 1.0, 3.0, Scale.LINEAR)), 5) for _, v in s.values]
