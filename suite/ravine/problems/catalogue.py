@@ -1,0 +1,81 @@
+"""The registry of problems; entries live in one file for each difficulty."""
+
+from dataclasses import replace
+from typing import Any, cast
+
+from ravine.errors import BadValue
+from ravine.problems.analytic import Analytic
+from ravine.problems.base import Problem
+from ravine.registry import Id, Registry, parse
+
+problems: Registry[Problem] = Registry(
+    "problem",
+    modules=(
+        "ravine.problems.critical_points",
+        "ravine.problems.saddles",
+        "ravine.problems.wells",
+        "ravine.problems.planar",
+        "ravine.problems.separable",
+        "ravine.problems.coupled",
+        "ravine.problems.valleys",
+        "ravine.problems.fits",
+        "ravine.problems.few_basins",
+        "ravine.problems.ripples",
+        "ravine.problems.peaks",
+        "ravine.problems.uneven",
+        "ravine.problems.multimodal",
+        "ravine.problems.plateaus",
+        "ravine.problems.saturation",
+        "ravine.problems.cliffs",
+        "ravine.problems.nonsmooth",
+        "ravine.problems.kinked_valleys",
+        "ravine.problems.transforms",
+        "ravine.problems.noisy",
+        "ravine.problems.theory",
+        "ravine.problems.networks",
+    ),
+    group="ravine.problems",
+)
+
+
+def problem(id: str | Id) -> Problem:
+    """Build the problem that an id names.
+
+    Args:
+        id: `rosenbrock(dim=10)`, or `path/to/file.py:function` for a plain f(x).
+
+    Returns:
+        The problem, under its canonical name.
+
+    Raises:
+        UnknownName: no such problem; with close matches.
+        BadValue: an argument is outside its domain.
+
+    Example:
+        >>> problem("sphere( dim=3 )").name
+        'sphere(dim=3)'
+    """
+    parsed = parse(id) if isinstance(id, str) else id
+    if ":" in parsed.name:
+        from ravine.problems.user import from_file
+
+        return from_file(parsed)
+    entry = problems.find(parsed)
+    built = entry.call(parsed)
+    # every problem is a dataclass with a name, which the abstract class cannot say
+    return cast(Problem, replace(cast(Any, built), name=str(entry.canonical(parsed))))
+
+
+def analytic(base: str | Id | Problem) -> Analytic:
+    """Build a problem and insist that it is a formula, for wrappers over any base.
+
+    Raises:
+        BadValue: the base is a network.
+    """
+    built = base if isinstance(base, Problem) else problem(base)
+    if not isinstance(built, Analytic):
+        raise BadValue(
+            f"`{built.name}` is no formula over a vector; wrap one of "
+            f"`ravine list problems --tag analytic`"
+        )
+    return built
