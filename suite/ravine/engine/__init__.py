@@ -1,0 +1,1 @@
+"""How it runs: plans cut into tasks, stacked grids, and the plain loop they are held to."""

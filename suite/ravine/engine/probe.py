@@ -1,0 +1,110 @@
+"""Finds how far a method's runs may be stacked, by comparing bits; nothing is declared."""
+
+from collections.abc import Sequence
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from ravine.engine.rows import ORDER, Level, build_row
+from ravine.optimizers.base import Method, Setting
+from ravine.optimizers.capabilities import capabilities
+from ravine.optimizers.space import trials
+
+STEPS = 24
+"""Enough to pass warm-up branches such as RAdam's sixth step."""
+
+SIZES = [1, 2, 3, 5, 10, 2]
+"""Dimensions of the vectors that are laid side by side for formulas."""
+
+Shapes = tuple[tuple[int, ...], ...]
+
+_found: dict[tuple[str, Shapes | None], Level] = {}
+
+
+def probe(method: Method, shapes: Shapes | None = None) -> Level:
+    """Find the highest level at which stacked and single runs agree bit for bit.
+
+    Random gradients over many scales, zeros among them, are fed to the method stacked
+    and alone.  A finding is not a proof: every grid is also audited.
+
+    Args:
+        method: the method.
+        shapes: of a network's parameters; None for formulas, whose vectors of all sizes
+            share one tensor.
+
+    Returns:
+        The level; `Level.ALONE` where the step evaluates the loss itself or where nothing
+        can be shared.
+    """
+    key = (method.name, shapes)
+    if key not in _found:
+        _found[key] = Level.ALONE if capabilities(method).closure else _highest(method, shapes)
+    return _found[key]
+
+
+def _highest(method: Method, shapes: Shapes | None) -> Level:
+    candidates = trials(method, 16)
+    setting = candidates[len(candidates) // 2]
+    shared = (level for level in ORDER if level is not Level.ALONE)
+    return next((lv for lv in shared if _agrees(setting, lv, shapes)), Level.ALONE)
+
+
+def _agrees(setting: Setting, level: Level, shapes: Shapes | None) -> bool:
+    make = torch.Generator().manual_seed(0)
+    values, gradients = _storage(shapes, make), _storage(shapes, make)
+    shared, runs = _views(values, gradients, shapes)
+    alone = [[v.clone().requires_grad_() for v, _ in run] for run in runs]
+    try:
+        row = build_row(
+            setting,
+            level,
+            [(v, partial(_itself, g)) for v, g in shared],
+            lambda: [[(v, partial(_itself, g)) for v, g in run] for run in runs],
+        )
+        singles = [setting.optimizer(run) for run in alone]
+        for step in range(STEPS):
+            for gradient in gradients:
+                _draw(gradient, make, step)
+            for run, single in zip(runs, alone, strict=True):
+                for (_, gradient), leaf in zip(run, single, strict=True):
+                    leaf.grad = gradient.clone()
+            row.step()
+            for optimizer in singles:
+                optimizer.step()
+    except Exception:  # an optimizer that cannot take this layout says so in its own way
+        return False
+    return all(
+        torch.equal(view, leaf)
+        for run, single in zip(runs, alone, strict=True)
+        for (view, _), leaf in zip(run, single, strict=True)
+    )
+
+
+def _itself(tensor: Tensor) -> Tensor:
+    return tensor
+
+
+def _storage(shapes: Shapes | None, make: torch.Generator) -> list[Tensor]:
+    if shapes is None:
+        return [torch.randn(sum(SIZES), generator=make, dtype=torch.float64)]
+    return [torch.randn(3, *shape, generator=make) for shape in shapes]
+
+
+def _views(
+    values: Sequence[Tensor], gradients: Sequence[Tensor], shapes: Shapes | None
+) -> tuple[list[tuple[Tensor, Tensor]], list[list[tuple[Tensor, Tensor]]]]:
+    shared = list(zip(values, gradients, strict=True))
+    if shapes is None:
+        pieces = zip(torch.split(values[0], SIZES), torch.split(gradients[0], SIZES), strict=True)
+        return shared, [[piece] for piece in pieces]
+    seeds = range(values[0].shape[0])
+    return shared, [[(v[s], g[s]) for v, g in shared] for s in seeds]
+
+
+def _draw(gradient: Tensor, make: torch.Generator, step: int) -> None:
+    """Fill with normal numbers over seven decades; every fourth step has zeros."""
+    decades = torch.randint(-3, 4, gradient.shape, generator=make).to(gradient)
+    gradient.copy_(torch.randn(gradient.shape, generator=make).to(gradient) * 10**decades)
+    if step % 4 == 3:
+        gradient[torch.rand(gradient.shape, generator=make) < 0.3] = 0.0

@@ -1,0 +1,205 @@
+"""The plain loop: one run, one optimizer, one step after another.
+
+This is what everyone writes, and what the stacked grids are held to: every comparison
+re-runs a sample of its runs here and compares bits.  Nothing here is stacked or shared.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ravine.engine.run import SMOOTHING, STILL, Run, bound, checkpoints, targets
+from ravine.optimizers.base import Setting
+from ravine.optimizers.capabilities import capabilities
+from ravine.problems.arithmetic import total
+from ravine.problems.base import Data, Goal, Point, Problem
+from ravine.records.schema import NEVER
+
+
+def solve(
+    problem: Problem,
+    setting: Setting,
+    seed: int = 0,
+    steps: int | None = None,
+    dtype: torch.dtype = torch.float64,
+    device: str = "cpu",
+) -> Run:
+    """Run one optimizer on one problem from one start.
+
+    Args:
+        problem: what is minimised.
+        setting: the optimizer with all its hyperparameters.
+        seed: decides the start, the instance, the noise and the batches.
+        steps: optimizer steps, the problem's own budget by default.
+        dtype: of the parameters.
+        device: where the parameters live.
+
+    Returns:
+        The run; a failure of the optimizer is recorded, not raised.
+
+    Example:
+        >>> from ravine import method, problem, trials
+        >>> run = solve(problem("sphere"), trials(method("sgd(lr=0.1)"))[0], steps=100)
+        >>> run.final < 1e-6 * run.start
+        True
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)  # for optimizers that draw numbers of their own
+        return _solve(problem, setting, seed, steps, dtype, device)
+
+
+def _solve(
+    problem: Problem,
+    setting: Setting,
+    seed: int,
+    steps: int | None,
+    dtype: torch.dtype,
+    device: str,
+) -> Run:
+    budget = problem.traits.budget if steps is None else steps
+    traits = problem.traits
+    point = {
+        name: tensor.to(device, dtype, copy=True).requires_grad_()
+        for name, tensor in problem.start(seed).items()
+    }
+    optimizer = setting.optimizer(point.values())
+    closure_needed = capabilities(setting.method).closure
+    instance = _single(problem.instance([seed]), device)
+    past: deque[Point] = deque(maxlen=traits.lag + 1)
+    watch = _Watch(problem, budget)
+    data = instance
+    for step in range(budget + 1):
+        if traits.stochastic:
+            data = {**instance, **_single(problem.batch([seed], step), device)}
+        where: Point = point
+        if traits.lag:
+            past.append({k: v.detach().clone() for k, v in point.items()})
+            where = {k: v.detach().requires_grad_() for k, v in past[0].items()}
+        optimizer.zero_grad()
+        loss = problem.loss(where, data)
+        value = loss.item()
+        if traits.lag:
+            with torch.no_grad():
+                value = problem.value(point, data).item()
+        if watch.freeze(step, value):
+            break
+        marked = step in watch.marks
+        if marked or step < budget:
+            loss.backward()  # type: ignore[no-untyped-call]
+            if traits.lag:
+                for name, tensor in point.items():
+                    tensor.grad = where[name].grad
+        if marked:
+            watch.trace.append((step, watch.value, gradient_norm(point.values())))
+        if step == budget:
+            break
+        try:
+            if closure_needed:
+                optimizer.step(_closure(problem, point, data, loss, optimizer))
+            else:
+                optimizer.step()
+        except Exception as error:  # whatever an optimizer raises is a result
+            watch.failure = describe(error)
+            break
+        if traits.box is not None:
+            project(point["x"], traits.box)
+    return watch.run(point)
+
+
+def describe(error: Exception) -> str:
+    """An optimizer's error in one line."""
+    return f"{type(error).__name__}: {error}".splitlines()[0]
+
+
+def gradient_norm(parameters: Iterable[Tensor]) -> float:
+    """The Euclidean norm of all gradients together."""
+    squares = [total(p.grad.flatten().square()) for p in parameters if p.grad is not None]
+    return float(total(torch.stack(squares)).sqrt())
+
+
+def project(x: Float[Tensor, "*stack n"], box: tuple[tuple[float, float], ...]) -> None:
+    """Clamp each coordinate to its interval, in place."""
+    low, high = torch.tensor(box, dtype=x.dtype, device=x.device).unbind(-1)
+    with torch.no_grad():
+        x.clamp_(low, high)
+
+
+def _single(data: Data, device: str) -> Data:
+    return {name: tensor[0].to(device) for name, tensor in data.items()}
+
+
+def _closure(
+    problem: Problem,
+    point: Point,
+    data: Data,
+    loss: Tensor,
+    optimizer: torch.optim.Optimizer,
+) -> Callable[[], Any]:
+    """A closure whose first call returns the loss already evaluated at this point."""
+    fresh = [loss]
+
+    def closure() -> Tensor:
+        if fresh:
+            return fresh.pop()
+        optimizer.zero_grad()
+        with torch.enable_grad():
+            again = problem.loss(point, data)
+            again.backward()  # type: ignore[no-untyped-call]
+        return again
+
+    return closure
+
+
+class _Watch:
+    """What is measured along one run."""
+
+    def __init__(self, problem: Problem, budget: int) -> None:
+        self.problem = problem
+        self.smoothed = problem.facts.goal is Goal.REFERENCE
+        self.marks = frozenset(checkpoints(budget))
+        self.aims: tuple[float, ...] = ()
+        self.hits: list[int] = []
+        self.trace: list[tuple[int, float, float]] = []
+        self.start = self.best = self.value = 0.0
+        self.limit = self.still = self.average = 0.0
+        self.frozen, self.moved, self.failure = NEVER, 0, ""
+
+    def freeze(self, step: int, value: float) -> bool:
+        """Take in the loss of a step; True if it has left all bounds."""
+        if self.smoothed:
+            self.average = SMOOTHING * self.average + (1 - SMOOTHING) * value
+            value = self.average / (1 - SMOOTHING ** (step + 1))
+        if step == 0:
+            self.start = self.best = value
+            self.limit, self.still = bound(value), STILL * max(1.0, abs(value))
+            self.aims = targets(self.problem, value)
+        if not abs(value) <= self.limit:
+            self.frozen = step
+            value = -float("inf") if value < 0 else float("inf")
+        self.value = value
+        while len(self.hits) < len(self.aims) and value <= self.aims[len(self.hits)]:
+            self.hits.append(step)
+        if value < self.best:
+            if value < self.best - self.still:
+                self.moved = step
+            self.best = value
+        return self.frozen != NEVER
+
+    def run(self, point: Mapping[str, Tensor]) -> Run:
+        """The finished run."""
+        missed = len(self.aims) - len(self.hits)
+        return Run(
+            hits=(*self.hits, *[NEVER] * missed),
+            start=self.start,
+            best=self.best,
+            final=self.value,
+            frozen=self.frozen,
+            moved=self.moved,
+            trace=tuple(self.trace),
+            point=tuple(torch.cat([p.detach().flatten() for p in point.values()]).tolist()),
+            failure=self.failure,
+        )
