@@ -1,0 +1,1 @@
+"""Tables, figures and pages: what people read; only `pages` writes."""
