@@ -1,0 +1,1 @@
+"""asv's benchmarks: how long things take, and how far runs get, over the project's history."""
