@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ravine.problems.rates import (
+from ravine.problems.formulas.rates import (
     Tuning,
     best_gradient_descent,
     best_heavy_ball,

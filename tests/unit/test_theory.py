@@ -18,8 +18,8 @@ from torch import Tensor
 from ravine.errors import BadValue
 from ravine.problems.analytic import Analytic
 from ravine.problems.catalogue import analytic
-from ravine.problems.rates import best_heavy_ball, gradient_descent_rate
-from ravine.problems.theory import expected_loss, steady_loss
+from ravine.problems.formulas.rates import best_heavy_ball, gradient_descent_rate
+from ravine.problems.formulas.theory import expected_loss, steady_loss
 
 Make = Callable[[list[Tensor]], torch.optim.Optimizer]
 

@@ -192,8 +192,8 @@ def _patches(
         matrix[:, columns] = starts.to(matrix)
         box = None
         if problem.traits.box is not None:
-            low, high = torch.tensor(problem.traits.box).to(matrix).unbind(-1)
-            box = (low, high)
+            bounds = torch.tensor(problem.traits.box, dtype=matrix.dtype, device=matrix.device)
+            box = (bounds[:, 0], bounds[:, 1])
         instance = _cast(problem.instance(seeds), matrix)
         past: deque[Tensor] = deque(maxlen=problem.traits.lag + 1)
         shape = (matrix.shape[0], len(seeds), problem.dim)

@@ -22,9 +22,11 @@ class Analytic(Problem):
 
     A seed's instance may be shifted and rotated: f is then evaluated at
     z = R (x - s), with s uniform in [-shift, shift]^n and R a random orthogonal matrix,
-    and the start moves along with s.  The facts speak of z.  A shift changes nothing for a
-    method that only sees gradients; it takes the advantage from one that is drawn to the
-    origin, as weight decay is, where the formula's minimum lies there.
+    and the start moves along with s.  The facts speak of z.
+
+    Where the formula's minimum is the origin, instances are shifted unless told otherwise:
+    it changes nothing for a method that sees gradients alone, and takes a gift from one
+    that is drawn to the origin anyway, as weight decay draws it.
 
     Args:
         f: the formula; takes `[*stack, n]`, returns `[*stack]`, built of the operations
@@ -34,7 +36,8 @@ class Analytic(Problem):
             coordinates or one for each.
         start: where runs begin, None for anywhere in the domain.
         spread: half-width of the box around `start` that seeds begin in.
-        shift: half-width of the box of shifts, 0 for none.
+        shift: half-width of the box of shifts, 0 for none; None for a tenth of the domain's
+            width where a minimizer is the origin and no box binds, else 0.
         rotate: whether a seed rotates the coordinates.
         noise: what disturbs the gradient, None for nothing.
         name: canonical id, filled by the registry.
@@ -45,7 +48,7 @@ class Analytic(Problem):
     domain: Interval | tuple[Interval, ...] = (-5.0, 5.0)
     start_at: tuple[float, ...] | None = None
     spread: float = 0.5
-    shift: float = 0.0
+    shift: float | None = None
     rotate: bool = False
     noise: Noise | None = None
     facts: Facts = field(default_factory=Facts)
@@ -65,6 +68,17 @@ class Analytic(Problem):
             return self.domain
         return (self.domain,) * self.dim
 
+    @property
+    def offset(self) -> float:
+        """Half-width of the box that shifts are drawn from, 0 where there are none."""
+        if self.shift is not None:
+            return self.shift
+        if self.traits.box is not None or not any(
+            all(abs(v) < 1e-6 for v in x) for x in self.facts.minimizers
+        ):
+            return 0.0
+        return 0.1 * min(high - low for low, high in self.intervals)
+
     def start(self, seed: int) -> Point:
         """Uniform in the box around the start, or in the domain."""
         draw = generator("start", self.dim, seed).random(self.dim)
@@ -73,7 +87,7 @@ class Analytic(Problem):
             x = low + (high - low) * draw
         else:
             x = np.array(self.start_at) + self.spread * (2 * draw - 1)
-        if self.shift:
+        if self.offset:
             x = x + self._shift(seed)
         if self.traits.box is not None:
             x = np.clip(x, *np.array(self.traits.box).T)
@@ -82,7 +96,7 @@ class Analytic(Problem):
     def instance(self, seeds: Sequence[int]) -> Data:
         """Shift `[seeds, n]` and rotation `[seeds, n, n]`, where the problem has them."""
         data: dict[str, Tensor] = {}
-        if self.shift:
+        if self.offset:
             data["shift"] = torch.from_numpy(np.stack([self._shift(s) for s in seeds]))
         if self.rotate:
             data["rotation"] = torch.stack([rotation(self.dim, s) for s in seeds])
@@ -113,7 +127,7 @@ class Analytic(Problem):
         return x
 
     def _shift(self, seed: int) -> Float[np.ndarray, "n"]:
-        return self.shift * (2 * generator("shift", self.dim, seed).random(self.dim) - 1)
+        return self.offset * (2 * generator("shift", self.dim, seed).random(self.dim) - 1)
 
 
 def rotation(dim: int, seed: int) -> Float[Tensor, "n n"]:

@@ -9,7 +9,7 @@ from torch import Tensor
 from ravine.problems.analytic import Analytic
 from ravine.problems.base import Facts, Goal, Kind, Traits
 from ravine.problems.catalogue import problems
-from ravine.problems.points import critical, heights
+from ravine.problems.formulas.points import critical, heights
 
 
 @problems.register("multimodal", "analytic")

@@ -11,11 +11,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ravine.problems.analytic import Analytic
-from ravine.problems.arguments import at_least
 from ravine.problems.arithmetic import total
 from ravine.problems.base import CriticalPoint, Facts, Kind
 from ravine.problems.catalogue import problems
-from ravine.problems.spectra import zero_residual_facts
+from ravine.problems.formulas.arguments import at_least
+from ravine.problems.formulas.spectra import zero_residual_facts
 
 
 @problems.register("conditioned", "valley", "analytic")
@@ -92,7 +92,7 @@ def chebyshev_rosenbrock(dim: int = 3) -> Analytic:
 
     Along the floor x_{i+1} is the Chebyshev polynomial T_2 of x_i, so x_n oscillates
     2^(n-1) times between the start and the minimum; the condition grows exponentially.
-    The two non-smooth variants are in `ravine.problems.kinked_valleys`.
+    The two non-smooth variants are in `ravine.problems.formulas.kinked_valleys`.
 
     References:
         Gürbüzbalaban, Overton (2012). On Nesterov's nonsmooth Chebyshev-Rosenbrock

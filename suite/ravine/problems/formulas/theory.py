@@ -11,11 +11,11 @@ from torch import Tensor
 
 from ravine.errors import BadValue
 from ravine.problems.analytic import Analytic
-from ravine.problems.arguments import at_least, at_most, positive
 from ravine.problems.arithmetic import softplus, total
 from ravine.problems.base import NOISY_GAPS, CriticalPoint, Facts, Goal, Kind, Traits
 from ravine.problems.catalogue import problems
 from ravine.problems.draws import generator
+from ravine.problems.formulas.arguments import at_least, at_most, positive
 from ravine.problems.noise import Noise
 
 
@@ -42,7 +42,7 @@ def quadratic(eigenvalues: tuple[float, ...] = (1.0, 10.0)) -> Analytic:
     f(x) = 1/2 sum_i lambda_i x_i^2.
 
     Gradient descent converges exactly for lr < 2 / lambda_max, with the rate
-    max |1 - lr lambda_i|; for momentum and Nesterov's method see `ravine.problems.rates`.
+    max |1 - lr lambda_i|; for momentum and Nesterov's method see `ravine.problems.formulas.rates`.
 
     Args:
         eigenvalues: the lambda_i, positive.
@@ -225,6 +225,7 @@ def lessard() -> Analytic:
         dim=1,
         start_at=(3.265,),
         spread=0.195,
+        shift=0.0,  # the cycle is known by its numbers
         facts=Facts(
             minimum=0.0,
             minimizers=((0.0,),),

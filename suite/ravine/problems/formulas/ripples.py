@@ -12,11 +12,11 @@ from scipy.optimize import brentq
 from torch import Tensor
 
 from ravine.problems.analytic import Analytic
-from ravine.problems.arguments import at_least
 from ravine.problems.arithmetic import product, total
 from ravine.problems.base import Facts, Goal, Kind, Traits
 from ravine.problems.catalogue import problems
-from ravine.problems.points import critical, heights
+from ravine.problems.formulas.arguments import at_least
+from ravine.problems.formulas.points import critical, heights
 
 
 def norm(x: Float[Tensor, "*stack n"]) -> Float[Tensor, "*stack"]:

@@ -2,7 +2,7 @@
 
 What is hard about them is the condition alone: the ratio of the largest to the smallest
 curvature bounds how fast plain descent gets down.  Methods that keep a rate for each
-coordinate do not notice it here; the same bowls turned are in `ravine.problems.coupled`.
+coordinate do not notice it here; the same bowls turned are in `ravine.problems.formulas.coupled`.
 """
 
 import math
@@ -12,10 +12,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ravine.problems.analytic import Analytic
-from ravine.problems.arguments import at_least
 from ravine.problems.arithmetic import total
 from ravine.problems.base import Facts
 from ravine.problems.catalogue import problems
+from ravine.problems.formulas.arguments import at_least
 
 
 def _bowl(

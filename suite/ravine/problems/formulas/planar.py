@@ -10,8 +10,8 @@ from ravine.problems.analytic import Analytic
 from ravine.problems.arithmetic import total
 from ravine.problems.base import Facts, Goal, Kind, Traits
 from ravine.problems.catalogue import problems
-from ravine.problems.points import critical, heights
-from ravine.problems.ripples import norm
+from ravine.problems.formulas.points import critical, heights
+from ravine.problems.formulas.ripples import norm
 
 
 @problems.register("multimodal", "box", "analytic")

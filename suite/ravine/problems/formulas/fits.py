@@ -9,7 +9,7 @@ from ravine.problems.analytic import Analytic
 from ravine.problems.arithmetic import total
 from ravine.problems.base import Facts
 from ravine.problems.catalogue import problems
-from ravine.problems.spectra import zero_residual_facts
+from ravine.problems.formulas.spectra import zero_residual_facts
 
 
 @problems.register("conditioned", "fit", "analytic")
