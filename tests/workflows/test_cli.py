@@ -7,27 +7,7 @@ import pytest
 
 from ravine.cli import main
 
-LION = '''
-import torch
-
-
-class Lion(torch.optim.Optimizer):
-    """Evolved sign momentum (Chen et al. 2023, arXiv 2302.06675)."""
-
-    def __init__(self, params, lr=1e-4, betas=(0.9, 0.99), weight_decay=0.0):
-        super().__init__(params, {"lr": lr, "betas": betas, "weight_decay": weight_decay})
-
-    @torch.no_grad()
-    def step(self, closure=None):
-        for group in self.param_groups:
-            b1, b2 = group["betas"]
-            for p in group["params"]:
-                state = self.state[p]
-                m = state.setdefault("m", torch.zeros_like(p))
-                p.mul_(1 - group["lr"] * group["weight_decay"])
-                p.add_(torch.sign(b1 * m + (1 - b1) * p.grad), alpha=-group["lr"])
-                m.mul_(b2).add_(p.grad, alpha=1 - b2)
-'''
+LION = (Path(__file__).parents[2] / "lion.py").read_text()
 
 VALLEY = """
 def valley(x):
