@@ -1,7 +1,9 @@
 """From arrays of runs to rows of a frame."""
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -49,14 +51,41 @@ def frame_of_runs(
     Returns:
         A frame with the columns of `RUN_SCHEMA`.
     """
-    frames = []
-    for g in range(len(settings)) if rows is None else rows:
-        setting, level = settings[g]
-        singles = [runs.at(g, s) for s in range(len(seeds))]
-        extra = {name: values[g].tolist() for name, values in (measured or {}).items()}
-        aims = runs.aims.tolist()
-        frames.append(_rows(problem, setting, level, seeds, singles, aims, common, extra))
-    return pl.concat(frames) if frames else pl.DataFrame(schema=RUN_SCHEMA)
+    chosen = list(range(len(settings)) if rows is None else rows)
+    if not chosen:
+        return pl.DataFrame(schema=RUN_SCHEMA)
+    n = len(chosen) * len(seeds)
+
+    def flat(array: np.ndarray) -> list[Any]:
+        values: list[Any] = array[chosen].reshape(n, *array.shape[2:]).tolist()
+        return values
+
+    frozen = flat(runs.frozen)
+    # a trace ends before its run froze
+    ends = [len(runs.marks) if f == NEVER else bisect_left(runs.marks, f) for f in frozen]
+    traced = [
+        [values[:end] for values, end in zip(flat(np.moveaxis(t, 0, -1)), ends, strict=True)]
+        for t in (runs.trace_loss, runs.trace_gradient)
+    ]
+    return _frame(
+        problem,
+        [settings[g] for g in chosen],
+        seeds,
+        common,
+        aims=runs.aims.tolist() * len(chosen),
+        hits=flat(runs.hits),
+        frozen=frozen,
+        moved=flat(runs.moved),
+        failures=[""] * n,
+        start=flat(runs.start),
+        best=flat(runs.best),
+        final=flat(runs.final),
+        steps=[list(runs.marks[:end]) for end in ends],
+        losses=traced[0],
+        gradients=traced[1],
+        points=flat(runs.point),
+        measured={name: flat(values) for name, values in (measured or {}).items()},
+    )
 
 
 def frame_of_single(
@@ -70,53 +99,86 @@ def frame_of_single(
     measured: dict[str, float] | None = None,
 ) -> pl.DataFrame:
     """One row, for a run of the plain loop."""
-    extra = {name: [value] for name, value in (measured or {}).items()}
-    return _rows(problem, setting, level, [seed], [run], [list(aims)], common, extra)
+    return _frame(
+        problem,
+        [(setting, level)],
+        [seed],
+        common,
+        aims=[list(aims)],
+        hits=[list(run.hits)],
+        frozen=[run.frozen],
+        moved=[run.moved],
+        failures=[run.failure],
+        start=[run.start],
+        best=[run.best],
+        final=[run.final],
+        steps=[[t[0] for t in run.trace]],
+        losses=[[t[1] for t in run.trace]],
+        gradients=[[t[2] for t in run.trace]],
+        points=[list(run.point)],
+        measured={name: [value] for name, value in (measured or {}).items()},
+    )
 
 
-def _rows(
+def _frame(
     problem: Problem,
-    setting: Setting,
-    level: str,
+    settings: Sequence[tuple[Setting, str]],
     seeds: Sequence[int],
-    runs: Sequence[Run],
-    aims: Sequence[Sequence[float]],
     common: Circumstances,
-    extra: dict[str, list[float]],
+    *,
+    aims: list[list[float]],
+    hits: list[list[int]],
+    frozen: list[int],
+    moved: list[int],
+    failures: list[str],
+    start: list[float],
+    best: list[float],
+    final: list[float],
+    steps: list[list[int]],
+    losses: list[list[float]],
+    gradients: list[list[float]],
+    points: list[list[float]],
+    measured: dict[str, list[float]],
 ) -> pl.DataFrame:
-    n = len(seeds)
-    budget = common.budget
-    keep = problem.facts.minimum is not None
+    n, budget = len(frozen), common.budget
+    each = [(setting, level) for setting, level in settings for _ in seeds]
+    outcomes = zip(hits, frozen, moved, failures, strict=True)
+    taken = zip(frozen, failures, steps, strict=True)
     columns: dict[str, object] = {
-        "key": run_keys(problem, setting, seeds, budget, common.dtype, common.device),
+        "key": [
+            key
+            for setting, _ in settings
+            for key in run_keys(problem, setting, seeds, budget, common.dtype, common.device)
+        ],
         "problem": [problem.name] * n,
-        "method": [setting.method.name] * n,
-        "setting": [setting.name] * n,
-        "seed": list(seeds),
+        "method": [setting.method.name for setting, _ in each],
+        "setting": [name for setting, _ in settings for name in [setting.name] * len(seeds)],
+        "seed": list(seeds) * len(settings),
         "budget": [budget] * n,
         "dtype": [common.dtype] * n,
         "device": [common.device] * n,
-        "level": [level] * n,
-        "outcome": [str(conclude(r.hits, r.frozen, r.moved, budget, r.failure)) for r in runs],
-        "reason": [r.failure for r in runs],
-        "steps": [_taken(r, budget) for r in runs],
-        "targets": [list(a) for a in aims],
-        "hits": [list(r.hits) for r in runs],
-        "start": [r.start for r in runs],
-        "best": [r.best for r in runs],
-        "final": [r.final for r in runs],
-        "minimum": [problem.facts.minimum if keep else None] * n,
-        "trace_step": [[t[0] for t in r.trace] for r in runs],
-        "trace_loss": [[t[1] for t in r.trace] for r in runs],
-        "trace_gradient": [[t[2] for t in r.trace] for r in runs],
-        "point": [list(r.point) if len(r.point) <= LARGEST_POINT else [] for r in runs],
-        "test_loss": extra.get("test_loss", [None] * n),
-        "accuracy": extra.get("accuracy", [None] * n),
+        "level": [level for _, level in each],
+        "outcome": [str(conclude(h, f, m, budget, why)) for h, f, m, why in outcomes],
+        "reason": failures,
+        "steps": [_taken(f, why, s, budget) for f, why, s in taken],
+        "targets": aims,
+        "hits": hits,
+        "start": start,
+        "best": best,
+        "final": final,
+        "minimum": [problem.facts.minimum] * n,
+        "trace_step": steps,
+        "trace_loss": losses,
+        "trace_gradient": gradients,
+        "point": [p if len(p) <= LARGEST_POINT else [] for p in points],
+        "test_loss": measured.get("test_loss", [None] * n),
+        "accuracy": measured.get("accuracy", [None] * n),
     }
     return pl.DataFrame(columns, schema=RUN_SCHEMA)
 
 
-def _taken(run: Run, budget: int) -> int:
-    if run.frozen != NEVER:
-        return run.frozen
-    return run.trace[-1][0] if run.failure and run.trace else budget
+def _taken(frozen: int, failure: str, steps: Sequence[int], budget: int) -> int:
+    """Optimizer steps that a run took."""
+    if frozen != NEVER:
+        return frozen
+    return steps[-1] if failure and steps else budget

@@ -153,7 +153,9 @@ def _formula_blocks(demands: Sequence[Demand], jobs: int) -> Iterator[list[Deman
         groups.setdefault(key, []).append(d)  # type: ignore[attr-defined]
     for group in groups.values():
         seconds = sum(map(cost, group))
-        count = min(len(group), max(jobs, round(seconds / FORMULA_SECONDS)))
+        # a multiple of the processes, so that none of them idles in the last round
+        rounds = max(1, round(seconds / FORMULA_SECONDS / jobs))
+        count = min(len(group), rounds * jobs)
         blocks: list[list[Demand]] = [[] for _ in range(count)]
         loads = [0.0] * count
         for d in sorted(group, key=lambda d: (-cost(d), d.problem.name)):
