@@ -4,7 +4,8 @@
     python benchmarks/ratios.py network      a stacked MNIST network against single ones
     python benchmarks/ratios.py single       one run of the engine against a bare torch loop
 
-One thread each.  Seconds depend on the machine and its other work; ratios much less.
+Formulas and single runs use one thread; the network is timed with one and with all cores,
+both sides alike.  Seconds depend on the machine and its other work; ratios much less.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import torch
 
 from ravine.engine.grid import run_grid
 from ravine.engine.network_grid import run_network_grid
+from ravine.engine.pool import default_jobs
 from ravine.engine.probe import probe
 from ravine.engine.rows import Level
 from ravine.engine.solo import solve
@@ -78,31 +80,34 @@ def network(steps: int, repeats: int) -> None:
     settings = trials(method("adam"), 16)[3:11]
     pairs = [(s, Level.ELEMENTWISE) for s in settings]
     seeds = range(4)
+    weights = sum(n * m for n, m in (s for s in net.shapes.values() if len(s) == 2))
+    # a product forward and two backward, less the one for the images
+    work = 128 * 2 * (3 * weights - 784 * 128) * 32 * (steps - 1)
     run_network_grid(net, pairs, seeds, 1)
-    ratios = []
-    for _ in range(repeats):
-        started = time.perf_counter()
-        run_network_grid(net, pairs, seeds, steps)
-        long = time.perf_counter() - started
-        started = time.perf_counter()
-        run_network_grid(net, pairs, seeds, 1)
-        stacked = long - (time.perf_counter() - started)  # less the set-up and the test
-        started = time.perf_counter()
-        for setting in settings:
-            for seed in seeds:
-                solve(net, setting, seed, steps, torch.float32)
-        alone = (time.perf_counter() - started) * (steps - 1) / steps
-        ratios.append(alone / stacked)
-        weights = sum(n * m for n, m in (s for s in net.shapes.values() if len(s) == 2))
-        # forward, and both products backward less the one for the images
-        work = 128 * 2 * (3 * weights - 784 * 128) * 32 * (steps - 1)
+    for threads in sorted({1, default_jobs()}):
+        torch.set_num_threads(threads)
         peak = _peak()
+        ratios, rates = [], []
+        for _ in range(repeats):
+            started = time.perf_counter()
+            run_network_grid(net, pairs, seeds, steps)
+            long = time.perf_counter() - started
+            started = time.perf_counter()
+            run_network_grid(net, pairs, seeds, 1)
+            stacked = long - (time.perf_counter() - started)  # less the set-up and the test
+            started = time.perf_counter()
+            for setting in settings:
+                for seed in seeds:
+                    solve(net, setting, seed, steps, torch.float32)
+            alone = (time.perf_counter() - started) * (steps - 1) / steps
+            ratios.append(alone / stacked)
+            rates.append(work / stacked / 1e9)
+        rate = statistics.median(rates)
         print(
-            f"stacked {stacked:.2f} s, one by one {alone:.2f} s, ratio {ratios[-1]:.2f}; "
-            f"{work / stacked / 1e9:.1f} of {peak:.1f} GFLOP/s "
-            f"({work / stacked / peak / 1e7:.0f} %)"
+            f"{threads} thread{'s' * (threads > 1)}: one by one / stacked: median "
+            f"{statistics.median(ratios):.2f} of {repeats} ({min(ratios):.2f} to "
+            f"{max(ratios):.2f}); {rate:.0f} of {peak:.0f} GFLOP/s ({100 * rate / peak:.0f} %)"
         )
-    print(f"median ratio: {statistics.median(ratios):.2f}")
 
 
 def _peak() -> float:

@@ -58,7 +58,7 @@ def show(id: str, *, out: Out = OUT, json: Json = False) -> None:
 @app.command
 def compare(
     *methods: str,
-    problems: Annotated[list[str] | None, Parameter(consume_multiple=True)] = None,
+    problems: Annotated[list[str] | None, Parameter(consume_multiple=True, negative=())] = None,
     trials: int = 16,
     seeds: int = 25,
     steps: int | None = None,

@@ -88,8 +88,8 @@ def run_network_grid(
             found = torch.autograd.grad(loss, list(leaves.values()), torch.ones_like(loss))
             gradients.update(zip(names, found, strict=True))
         if marked:
-            squares = [g.square().flatten(2).sum(-1) for g in gradients.values()]
-            watch.measure(step, 0, torch.stack(squares).sum(0).sqrt().T)
+            norms = [torch.linalg.vector_norm(g.flatten(2), dim=-1) for g in gradients.values()]
+            watch.measure(step, 0, torch.linalg.vector_norm(torch.stack(norms), dim=0).T)
         if step == steps:
             break
         for index, row in enumerate(rows):

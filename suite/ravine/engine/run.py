@@ -57,7 +57,7 @@ def checkpoints(budget: int, count: int = 33) -> tuple[int, ...]:
         >>> checkpoints(8)
         (0, 1, 2, 3, 4, 5, 6, 7, 8)
         >>> len(checkpoints(1000)), checkpoints(1000)[-2:]
-        (29, (806, 1000))
+        (30, (800, 1000))
     """
     if budget + 1 <= count:
         return tuple(range(budget + 1))
