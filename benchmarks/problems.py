@@ -4,7 +4,7 @@ import torch
 
 from ravine.problems import problem
 
-NAMES = ("sphere", "rosenbrock", "himmelblau", "rastrigin", "rotated_ellipsoid", "mueller_brown")
+NAMES = ("sphere", "rosenbrock", "himmelblau", "rastrigin", "rotated_ellipsoid", "muller_brown")
 
 
 class Evaluation:

@@ -37,7 +37,3 @@ class State:
 
     def track_state_bytes(self, name: str) -> float:
         return state_bytes_per_element(method(name), (128, 784))
-
-
-State.track_state_bytes.unit = "bytes"  # type: ignore[attr-defined]
-State.track_state_bytes.version = "1"  # type: ignore[attr-defined]

@@ -22,6 +22,7 @@ app = App(
     help="Compare optimizers on problems whose difficulties are known.",
     help_format="plaintext",
     result_action="return_value",
+    suppress_keyboard_interrupt=False,  # `main` says what is kept
 )
 
 Json = Annotated[bool, Parameter(negative="", help="Print JSON for programs instead of tables.")]

@@ -4,6 +4,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ravine.engine.mismatch import mismatch
+from ravine.engine.probe import probe
+from ravine.engine.rows import Level
 from ravine.engine.task import Choice, Task
 from ravine.optimizers.base import Method, Setting
 from ravine.problems.analytic import Analytic
@@ -133,9 +135,11 @@ def cut(demands: Sequence[Demand], jobs: int, audit: int = 64, device: str = "cp
 def cost(demand: Demand) -> float:
     """Rough seconds of a demand on one core, for balancing only; see `forecast`."""
     width = sum(_numel(shape) for shape in demand.problem.shapes.values())
-    if isinstance(demand.problem, Analytic):
-        return demand.steps * (200e-6 + demand.size * width * 60e-9)
-    return demand.steps * demand.size * width * 10e-9
+    if not isinstance(demand.problem, Analytic):
+        return demand.steps * demand.size * width * 10e-9
+    alone = sum(probe(s.method) is Level.ALONE for s in demand.settings) * len(demand.seeds)
+    stacked = demand.size - alone
+    return demand.steps * (200e-6 + stacked * width * 60e-9 + alone * 400e-6)
 
 
 def _numel(shape: Sequence[int]) -> int:

@@ -111,8 +111,8 @@ def _work(task: Task, store: Path) -> Done:
 
     def tick(step: int) -> None:
         nonlocal told
-        # telling costs a lock; every few steps is enough for a bar
-        if _counter is not None and (step % 16 == 0 or step == task.steps):
+        # telling costs a lock; every few steps is enough for a bar, which never goes back
+        if _counter is not None and (step >= told + 16 or step == task.steps) and step > told:
             with _counter.get_lock():
                 _counter.value += (step - told) * task.size
             told = step

@@ -124,7 +124,7 @@ def run(
         alone = [i for i in pending if levels[i] is Level.ALONE]
         pending = []
         if alone:
-            frames.append(_run_alone(task, built, [settings[i] for i in alone]))
+            frames.append(_run_alone(task, built, [settings[i] for i in alone], tick))
         if not stacked:
             break
         pairs = [(settings[i], levels[i]) for i in stacked]
@@ -185,9 +185,15 @@ def _frames(
     ]
 
 
-def _run_alone(task: Task, built: Sequence[Problem], settings: Sequence[Setting]) -> pl.DataFrame:
+def _run_alone(
+    task: Task,
+    built: Sequence[Problem],
+    settings: Sequence[Setting],
+    tick: Callable[[int], None] | None,
+) -> pl.DataFrame:
     common = Circumstances(task.steps, task.dtype, task.device)
-    frames = []
+    frames: list[pl.DataFrame] = []
+    count = len(built) * len(settings) * len(task.seeds)
     for p in built:
         for setting in settings:
             for seed in task.seeds:
@@ -206,6 +212,8 @@ def _run_alone(task: Task, built: Sequence[Problem], settings: Sequence[Setting]
                         _measure(p, single.point, seed, task),
                     )
                 )
+                if tick is not None:
+                    tick(len(frames) * task.steps // count)
     return pl.concat(frames)
 
 
