@@ -168,7 +168,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, help="optimizer steps of each run")
     parser.add_argument("--seeds", type=int, default=25)
     parser.add_argument("--samples", type=int, default=120, help="runs repeated alone")
-    parser.add_argument("--block", type=int, default=10, help="problems stacked together")
+    parser.add_argument("--block", type=int, default=200, help="problems stacked together")
     parser.add_argument("--repeats", type=int, default=5)
     asked = parser.parse_args()
     torch.set_num_threads(1)

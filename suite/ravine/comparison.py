@@ -50,7 +50,7 @@ class Question:
         tuning_seeds: seeds that settings of stacked formulas are chosen on.
         network_tuning_seeds: the same for networks and for methods that run alone.
         steps: budget of a run; None for each problem's own.
-        audit: runs repeated alone.
+        audit: runs repeated alone, fewer where there are less than fifty times as many.
         device: as torch names it.
         alpha: error probability of each pair's verdicts.
     """
@@ -349,7 +349,9 @@ def _fulfil(
     """Run what the store lacks, then return all the runs that were demanded."""
     known = set(read(folder, ["key"])["key"])
     lacking = missing(demands, known, question.device)
-    tasks = cut(lacking, jobs, question.audit, question.device)
+    # a run alone costs as much as hundreds stacked, so a small comparison repeats fewer
+    audit = min(question.audit, max(16, sum(d.size for d in lacking) // 50))
+    tasks = cut(lacking, jobs, audit, question.device)
     wanted = sum(d.size for d in demands)
     runs = sum(t.size for t in tasks)
     tale.known += wanted - runs

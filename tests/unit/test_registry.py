@@ -93,3 +93,35 @@ def test_a_wrong_argument_names_what_is_taken() -> None:
 
     with pytest.raises(BadValue, match=r"takes dim"):
         Entry("thing", factory, frozenset()).call(parse("thing(dims=3)"))
+
+
+class Point:
+    """An entry point, as another package would declare it."""
+
+    name, value = "borrowed", "elsewhere:borrowed"
+
+    def __init__(self, factory: object) -> None:
+        self.factory = factory
+
+    def load(self) -> object:
+        """Give what it points to, or fail as an import would."""
+        if isinstance(self.factory, Exception):
+            raise self.factory
+        return self.factory
+
+
+def test_other_packages_register_by_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An entry point of the group is an entry, tagged as a plugin."""
+    monkeypatch.setattr("ravine.registry.entry_points", lambda group: [Point(lambda: 5)])
+    registry: Registry[int] = Registry("number", (), "ravine.none")
+    assert registry.tagged("plugin") == ["borrowed"]
+    assert registry["borrowed"].call(Id("borrowed")) == 5
+
+
+def test_a_broken_plugin_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An entry point that cannot be loaded says whose it is and what to do."""
+    broken = Point(ImportError("no such thing"))
+    monkeypatch.setattr("ravine.registry.entry_points", lambda group: [broken])
+    registry: Registry[int] = Registry("number", (), "ravine.none")
+    with pytest.raises(BadValue, match=r"`elsewhere:borrowed`.*update or uninstall"):
+        len(registry)

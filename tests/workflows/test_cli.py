@@ -45,6 +45,7 @@ def test_a_user_s_optimizer_is_compared_with_baselines(
     assert "lion.py:Lion against adamw:" in out
     assert "lion.py:Lion against heavy_ball:" in out
     assert "Audited" in out
+    assert "Warning: 6 seeds cannot show a difference" in out
     assert "bit-identical" in out
     report = place / "ravine-out"
     for name in ("index.html", "index.md", "tables/results.csv", "tables/verdicts.tex"):

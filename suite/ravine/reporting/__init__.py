@@ -1,1 +1,1 @@
-"""Tables, figures and pages: what people read; only `pages` writes."""
+"""What people read: tables, figures, pages, listings, and the bar while they wait."""

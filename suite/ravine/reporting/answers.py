@@ -104,8 +104,9 @@ def origin_of(answer: Comparison) -> Origin:
     """Where the numbers come from, for the footers."""
     q = answer.question
     steps = f", {q.steps} steps" if q.steps is not None else ""
+    count = len(answer.problems)
     plan = (
-        f"{len(answer.methods)} methods, {len(answer.problems)} problems, {q.trials} trials, "
+        f"{len(answer.methods)} methods, {count} problem{'s' * (count != 1)}, {q.trials} trials, "
         f"{q.seeds} seeds{steps}"
     )
     return Origin(plan=plan, alpha=q.alpha)
@@ -154,6 +155,14 @@ def happenings(answer: Comparison) -> Iterator[str]:
             reasons[x.method, x.reason] = reasons.get((x.method, x.reason), 0) + 1
         for (method, reason), n in reasons.items():
             yield f"Left out: {method} on {n} problem{'s' * (n > 1)}, because {reason}."
+    rows = len(answer.verdicts) / max(1, len(answer.tally))
+    # n paired seeds that all agree have a two-sided p of 2 / 2^n, and Holm wants alpha / rows
+    least = math.ceil(1 + math.log2(max(1.0, rows) / answer.question.alpha))
+    if answer.question.seeds < least:
+        yield (
+            f"Warning: {answer.question.seeds} seeds cannot show a difference over so many "
+            f"problems, however large it is; take --seeds {least} or more."
+        )
     for method, n in answer.edges.group_by("method", maintain_order=True).len().iter_rows():
         yield (
             f"Warning: the best value found for {method} lies on the edge of its range on {n} "

@@ -34,7 +34,8 @@ class Listing:
 
     def text(self) -> str:
         """For people."""
-        footer = f"{len(self.rows)} {self.kind}; `ravine show NAME` says more of one."
+        kind = self.kind if len(self.rows) != 1 else self.kind.removesuffix("s")
+        footer = f"{len(self.rows)} {kind}; `ravine show NAME` says more of one."
         return render(Table(self.kind, ("name", "tags", "what it is"), self.rows, footer))
 
 

@@ -15,7 +15,7 @@ from ravine.problems.formulas.arguments import at_least
 from ravine.problems.formulas.points import FALLS, critical
 
 
-@problems.register("critical-points", "escape", "analytic")
+@problems.register("critical-points", "saddle", "escape", "analytic")
 def saddle(dim: int = 2, index: int = 1) -> Analytic:
     """A strict saddle: a bowl in some coordinates, a hilltop in the others.
 
@@ -60,7 +60,7 @@ def saddle(dim: int = 2, index: int = 1) -> Analytic:
     )
 
 
-@problems.register("critical-points", "analytic")
+@problems.register("critical-points", "saddle", "analytic")
 def bounded_saddle() -> Analytic:
     """The smallest surface on which descent can end at a strict saddle.
 
@@ -130,7 +130,7 @@ def cubic() -> Analytic:
     )
 
 
-@problems.register("critical-points", "escape", "analytic")
+@problems.register("critical-points", "saddle", "escape", "analytic")
 def monkey_saddle() -> Analytic:
     """A saddle with three ways down and a zero Hessian.
 
@@ -197,7 +197,7 @@ def fold() -> Analytic:
     )
 
 
-@problems.register("critical-points", "escape", "analytic")
+@problems.register("critical-points", "saddle", "escape", "analytic")
 def quartic_saddle() -> Analytic:
     """A saddle whose Hessian is zero, flat for a long way around.
 
@@ -231,7 +231,7 @@ def quartic_saddle() -> Analytic:
     )
 
 
-@problems.register("critical-points", "analytic")
+@problems.register("critical-points", "saddle", "analytic")
 def linear_chain(depth: int = 2) -> Analytic:
     """A deep linear network with one unit in each layer, started near its saddle.
 
@@ -273,7 +273,7 @@ def linear_chain(depth: int = 2) -> Analytic:
     )
 
 
-@problems.register("critical-points", "analytic")
+@problems.register("critical-points", "saddle", "analytic")
 def rank_one(dim: int = 3) -> Analytic:
     """The best approximation of a matrix by one of rank one, started at a saddle.
 
