@@ -113,7 +113,8 @@ class Comparison:
         summary: see `statistics.summary`.
         verdicts: see `statistics.pairwise`.
         tally: see `statistics.tally`.
-        performance: see `statistics.performance`.
+        performance: see `statistics.performance`; this and the next two leave out methods
+            that fit less than half the problems.
         ecdf: see `statistics.ecdf`.
         ranks: see `statistics.ranks`.
         curve: see `statistics.curve`.
@@ -229,6 +230,7 @@ def compare(
         runs = pl.concat([runs, more]).unique("key", maintain_order=True)
     scoring = tuple(range(question.seeds))
     scored = statistics.scored(runs, choice, scoring)
+    broad = _broad(scored)
     settings = {s.name: dict(s.values) for group in tried.values() for s in group}
     verdicts = statistics.pairwise(scored, question.alpha)
     return Comparison(
@@ -242,9 +244,9 @@ def compare(
         summary=statistics.summary(scored),
         verdicts=verdicts,
         tally=statistics.tally(verdicts),
-        performance=statistics.performance(scored),
-        ecdf=statistics.ecdf(scored),
-        ranks=statistics.ranks(scored),
+        performance=statistics.performance(broad),
+        ecdf=statistics.ecdf(broad),
+        ranks=statistics.ranks(broad),
         curve=_curve(runs, tuning, scoring, question),
         costs=tuple(meter(chosen_methods)),
         left_out=tuple(left_out),
@@ -254,6 +256,17 @@ def compare(
         known=tale.known,
         seconds=time.perf_counter() - started,
     )
+
+
+def _broad(scored: pl.DataFrame) -> pl.DataFrame:
+    """The runs of methods that fit at least half as many problems as any.
+
+    Profiles and ranks are over the problems that all methods share; one method that takes
+    matrices only would leave hardly a problem to the others.
+    """
+    fits = scored.group_by("method").agg(pl.col("problem").n_unique().alias("fits"))
+    kept = fits.filter(2 * pl.col("fits") >= pl.col("fits").max())
+    return scored.join(kept, on="method", how="semi", maintain_order="left")
 
 
 def _tuning_seeds(question: Question, count: int) -> tuple[int, ...]:

@@ -1,5 +1,6 @@
 """Demands are cut into tasks without loss, and what is known is not run again."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,16 @@ def test_two_processes_store_what_one_does(tmp_path: Path) -> None:
     told = execute(cut(demands, 2), two, 2, progress=done.append)
     assert sum(d.runs for d in told) == sum(d.size for d in demands)
     assert done[-1] == sum(d.size * 10 for d in demands)
+    assert read(one).sort("key").equals(read(two).sort("key"))
+
+
+def test_any_executor_will_do(tmp_path: Path) -> None:
+    """Whatever implements `concurrent.futures.Executor` does the same work."""
+    demands = [demand(name, 2, 2) for name in NAMES[:2]]
+    one, two = open_store(tmp_path / "one"), open_store(tmp_path / "two")
+    execute(cut(demands, 1), one, 1)
+    with ThreadPoolExecutor(1) as pool:
+        execute(cut(demands, 2), two, 2, executor=pool)
     assert read(one).sort("key").equals(read(two).sort("key"))
 
 

@@ -70,6 +70,19 @@ def test_a_further_optimizer_runs_only_what_is_new(
     assert old == first["verdicts"]
 
 
+def test_a_method_that_fits_little_does_not_narrow_the_ranks(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Muon runs where it can; profiles and ranks of the others keep all their problems."""
+    problems = ["--problems", "sphere", "rosenbrock", "himmelblau", "mnist_softmax(bias=False)"]
+    assert ask("compare", "adam", "sgd", "muon", *problems, *QUICK) == 0
+    out = capsys.readouterr().out
+    assert "Profiles and ranks leave out muon" in out
+    assert "Left out: muon on 3 problems, because it needs every parameter to be a matrix" in out
+    ranks = (place / "ravine-out" / "tables" / "ranks.csv").read_text().splitlines()
+    assert [line.split(",")[-1] for line in ranks[1:]] == ["4", "4"]
+
+
 def test_a_report_is_made_again_from_the_store(
     place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -155,6 +155,10 @@ def happenings(answer: Comparison) -> Iterator[str]:
             reasons[x.method, x.reason] = reasons.get((x.method, x.reason), 0) + 1
         for (method, reason), n in reasons.items():
             yield f"Left out: {method} on {n} problem{'s' * (n > 1)}, because {reason}."
+    ranked = set(answer.ranks["method"])
+    for method in answer.scored["method"].unique(maintain_order=True):
+        if method not in ranked:
+            yield f"Profiles and ranks leave out {method}, which fits less than half the problems."
     rows = len(answer.verdicts) / max(1, len(answer.tally))
     # n paired seeds that all agree have a two-sided p of 2 / 2^n, and Holm wants alpha / rows
     least = math.ceil(1 + math.log2(max(1.0, rows) / answer.question.alpha))
