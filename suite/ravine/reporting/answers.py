@@ -58,19 +58,17 @@ def write_answer(answer: Comparison, folder: Path) -> Path:
 def tables(answer: Comparison) -> dict[str, Table]:
     """All tables of a comparison, by file stem."""
     origin = origin_of(answer)
-    made = {
-        "tally": tally_table(answer.tally, origin),
-        "verdicts": verdict_table(answer.verdicts, origin),
-        "results": results_table(answer.summary, answer.verdicts, answer.edges, origin),
-        "ranks": ranks_table(answer.ranks, origin),
-        "costs": cost_table(costs(answer), origin),
-    }
+    made = {"tally": tally_table(answer.tally, origin)}
     if has_networks(answer):
         made["networks"] = network_table(networks(answer.summary), origin)
+    made["ranks"] = ranks_table(answer.ranks, origin)
+    made["costs"] = cost_table(costs(answer), origin)
     if answer.curve is not None:
         made["tuning"] = tuning_table(answer.curve.overall, origin)
     if answer.left_out:
         made["left_out"] = left_out_table(left_out(answer), origin)
+    made["verdicts"] = verdict_table(answer.verdicts, origin)
+    made["results"] = results_table(answer.summary, answer.verdicts, answer.edges, origin)
     return made
 
 

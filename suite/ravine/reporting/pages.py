@@ -26,7 +26,7 @@ _CSS = """
 @media (prefers-color-scheme: dark) { :root { --ink: #ddd; --soft: #999; --line: #3a3a3a;
   --page: #161616; --head: #222; --link: #56b4e9; } }
 * { box-sizing: border-box; }
-body { margin: 0 auto; padding: 1.5rem; max-width: 76rem; color: var(--ink);
+body { margin: 0 auto; padding: 1.5rem; max-width: 92rem; color: var(--ink);
   background: var(--page); font: 15px/1.5 system-ui, sans-serif; }
 h1 { font-size: 1.6rem; } h2 { font-size: 1.25rem; margin-top: 2.5rem; }
 h3 { font-size: 1.05rem; margin: 2rem 0 .5rem; }
@@ -194,20 +194,13 @@ def _index_html(
     title: str,
     notes: Sequence[str],
 ) -> str:
-    entries = [(f"table-{stem}", table.title) for stem, table in tables.items()]
-    entries += [(f"figure-{stem}", caption or stem) for stem, caption in captions.items()]
+    # people look at pictures first, and a table may be hundreds of rows long
+    entries = [(f"figure-{stem}", caption or stem) for stem, caption in captions.items()]
+    entries += [(f"table-{stem}", table.title) for stem, table in tables.items()]
     contents = "\n".join(f'<li><a href="#{id}">{escape(text)}</a></li>' for id, text in entries)
     parts = [f"<h1>{escape(title)}</h1>", *(f"<p>{escape(note)}</p>" for note in notes)]
     if entries:
         parts.append(f"<nav><ul>\n{contents}\n</ul></nav>")
-    if tables:
-        parts.append("<h2>Tables</h2>")
-    for stem, table in tables.items():
-        parts += [
-            f'<h3 id="table-{stem}">{escape(table.title)}</h3>',
-            f'<div class="scroll">\n{render(table, Form.HTML)}</div>',
-            f'<p class="footer">{escape(table.footer)}</p>',
-        ]
     if captions:
         parts.append("<h2>Figures</h2>")
     for stem, caption in captions.items():
@@ -216,6 +209,14 @@ def _index_html(
             f'<figure id="figure-{stem}">\n<img src="{picture}" alt="{escape(caption)}">\n'
             f"<figcaption>{escape(caption)}</figcaption>\n</figure>"
         )
+    if tables:
+        parts.append("<h2>Tables</h2>")
+    for stem, table in tables.items():
+        parts += [
+            f'<h3 id="table-{stem}">{escape(table.title)}</h3>',
+            f'<div class="scroll">\n{render(table, Form.HTML)}</div>',
+            f'<p class="footer">{escape(table.footer)}</p>',
+        ]
     body = "\n".join(parts)
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
