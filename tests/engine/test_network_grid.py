@@ -62,6 +62,9 @@ def test_a_diverged_network_is_a_result() -> None:
     frame, _, _ = run(Task((NET,), choices, (0,), 60, "float32", audit=1))
     assert frame["outcome"].to_list()[0] == "diverged"
     assert frame["final"][0] == float("inf")
+    assert frame["accuracy"][0] is None
+    assert frame["test_loss"][0] is None
+    assert frame["accuracy"][1] > 0.1
     assert frame["final"][1] < frame["start"][1]
 
 

@@ -171,10 +171,18 @@ def _frame(
         "trace_loss": losses,
         "trace_gradient": gradients,
         "point": [p if len(p) <= LARGEST_POINT else [] for p in points],
-        "test_loss": measured.get("test_loss", [None] * n),
-        "accuracy": measured.get("accuracy", [None] * n),
+        "test_loss": _tested("test_loss", measured, frozen),
+        "accuracy": _tested("accuracy", measured, frozen),
     }
     return pl.DataFrame(columns, schema=RUN_SCHEMA)
+
+
+def _tested(
+    name: str, measured: dict[str, list[float]], frozen: Sequence[int]
+) -> list[float | None]:
+    """What was measured on test examples; a run that left all bounds has nothing to test."""
+    values = measured.get(name, [None] * len(frozen))
+    return [v if f == NEVER else None for v, f in zip(values, frozen, strict=True)]
 
 
 def _taken(frozen: int, failure: str, steps: Sequence[int], budget: int) -> int:
