@@ -5,13 +5,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from ravine import method
+from ravine import method, problem
 from ravine.engine.audit import Audit
 from ravine.engine.grid import run_grid
-from ravine.engine.probe import probe
+from ravine.engine.probe import probe, stacks
 from ravine.engine.rows import Level
 from ravine.engine.task import Choice, Task, run
 from ravine.optimizers.base import Method, Setting
+from ravine.problems.analytic import Analytic
 
 GLOBAL_CLIP = """
 import torch
@@ -49,6 +50,14 @@ class Late(torch.optim.SGD):
                 for p in group["params"]:
                     p.grad = p.grad / (1 + p.grad.norm())
         return super().step(closure)
+"""
+
+
+SOFT = """
+import torch
+
+def soft(x):
+    return torch.sigmoid(x).sum() + (x**4).sum()
 """
 
 
@@ -134,12 +143,31 @@ def test_a_clean_audit_counts_all_runs_as_identical() -> None:
 
 def test_forcing_a_level_that_is_too_high_changes_bits() -> None:
     """Adafactor stacked as if elementwise is another algorithm, so levels matter."""
-    from ravine import problem
-    from ravine.problems.analytic import Analytic
-
     one = problem("sphere(dim=3)")
     assert isinstance(one, Analytic)
     setting = Setting(method("adafactor"), (("lr", 0.1),))
     right = run_grid([one], [(setting, Level.TENSORWISE)], (0, 1), 20).runs[0].at(0, 0)
     wrong = run_grid([one], [(setting, Level.ELEMENTWISE)], (0, 1), 20).runs[0].at(0, 0)
     assert right != wrong
+
+
+def test_a_formula_that_rounds_by_shape_is_blamed_itself(tmp_path: Path) -> None:
+    """A user's `sum` and `sigmoid` are found out; neither methods nor neighbours pay for it."""
+    path = tmp_path / "mine.py"
+    path.write_text(SOFT)
+    name = f"{path}:soft(dim=5)"
+    loose, firm = problem(name), problem("rosenbrock")
+    assert isinstance(loose, Analytic)
+    assert isinstance(firm, Analytic)
+    assert not stacks(loose)
+    assert stacks(firm)
+    choices = (Choice("adam(lr=0.1)"), Choice("sgd(lr=0.001)"))
+    task = Task((name, "rosenbrock"), choices, tuple(range(16)), 100, "float64", audit=64)
+    frame, found, remarks = run(task)
+    assert found.agreed < found.audited
+    assert len(remarks) == 1
+    assert "rounds differently when stacked" in remarks[0]
+    levels = dict(frame.select("problem", "level").unique().iter_rows())
+    assert levels == {name: "alone", "rosenbrock": "elementwise"}
+    assert frame.height == 64
+    assert frame["key"].n_unique() == 64

@@ -51,7 +51,7 @@ def audit(
     dtype: str,
     grid: Grid,
     cells: Sequence[tuple[int, int, int]],
-) -> tuple[Audit, set[str]]:
+) -> tuple[Audit, set[tuple[int, str]]]:
     """Repeat some of a grid's runs alone.
 
     Args:
@@ -64,10 +64,11 @@ def audit(
         cells: (problem, setting, seed) positions.
 
     Returns:
-        The counts, and the names of the methods that did not agree.
+        The counts, and who did not agree: position of the problem and name of the method.
     """
     exact = isinstance(problems[0], Analytic)
-    agreed, broken = 0, set()
+    agreed = 0
+    broken: set[tuple[int, str]] = set()
     for p, g, s in cells:
         setting = settings[g][0]
         stacked = grid.runs[p].at(g, s)
@@ -80,7 +81,7 @@ def audit(
             same = close(stacked, alone)
         agreed += same
         if not same:
-            broken.add(setting.method.name)
+            broken.add((p, setting.method.name))
     return Audit(len(cells), agreed, EXACT if exact else CLOSE), broken
 
 

@@ -10,12 +10,17 @@ from ravine.engine.rows import ORDER, Level, build_row
 from ravine.optimizers.base import Method, Setting
 from ravine.optimizers.capabilities import capabilities
 from ravine.optimizers.space import trials
+from ravine.problems.analytic import Analytic
+from ravine.problems.base import Data
 
 STEPS = 24
 """Enough to pass warm-up branches such as RAdam's sixth step."""
 
 SIZES = [1, 2, 3, 5, 10, 2]
 """Dimensions of the vectors that are laid side by side for formulas."""
+
+POINTS, SEEDS = 64, 8
+"""Settings and seeds of the stack on which a formula is compared with itself alone."""
 
 Shapes = tuple[tuple[int, ...], ...]
 
@@ -108,3 +113,36 @@ def _draw(gradient: Tensor, make: torch.Generator, step: int) -> None:
     gradient.copy_(torch.randn(gradient.shape, generator=make).to(gradient) * 10**decades)
     if step % 4 == 3:
         gradient[torch.rand(gradient.shape, generator=make) < 0.3] = 0.0
+
+
+def stacks(problem: Analytic) -> bool:
+    """Say whether a formula gives the same bits stacked and one point at a time.
+
+    Those of the catalogue do; a user's own may use operations that round by shape, such as
+    `sum` or `sigmoid`.  Hundreds of single evaluations are made, so it is asked only when an
+    audit has found a difference and somebody is to blame.
+
+    Args:
+        problem: the formula; its noise, which is data, is left out.
+    """
+    make = torch.Generator().manual_seed(0)
+    starts = torch.stack([problem.start(seed)["x"] for seed in range(SEEDS)]).double()
+    spread = torch.randn(POINTS, *starts.shape, generator=make, dtype=torch.float64)
+    x = (starts + spread).movedim(-1, 0).contiguous().movedim(0, -1)
+    instance = problem.instance(range(SEEDS))
+    loss, gradient = _slopes(problem, x, instance)
+    for g in range(POINTS):
+        for s in range(SEEDS):
+            own = {name: value[s] for name, value in instance.items()}
+            alone = _slopes(problem, x[g, s].clone(), own)
+            for one, many in zip(alone, (loss[g, s], gradient[g, s]), strict=True):
+                if not torch.equal(one.nan_to_num(), many.nan_to_num()):
+                    return False
+    return True
+
+
+def _slopes(problem: Analytic, x: Tensor, data: Data) -> tuple[Tensor, Tensor]:
+    x = x.detach().requires_grad_()
+    loss = problem.loss({"x": x}, data)
+    (gradient,) = torch.autograd.grad(loss.sum(), x)
+    return loss.detach(), gradient

@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from ravine.engine.audit import Audit, audit
 from ravine.engine.frames import Circumstances, frame_of_runs, frame_of_single
 from ravine.engine.grid import Grid, run_grid
 from ravine.engine.network_grid import run_network_grid
-from ravine.engine.probe import probe
+from ravine.engine.probe import probe, stacks
 from ravine.engine.rows import ORDER, Level
 from ravine.engine.run import targets
 from ravine.engine.solo import solve
@@ -119,7 +119,7 @@ def run(
     remarks: list[str] = []
     total = Audit(0, 0, "")
     pending = list(range(len(settings)))
-    while pending:
+    while pending and built:
         stacked = [i for i in pending if levels[i] is not Level.ALONE]
         alone = [i for i in pending if levels[i] is Level.ALONE]
         pending = []
@@ -130,14 +130,21 @@ def run(
         pairs = [(settings[i], levels[i]) for i in stacked]
         grid, measured = _run_stacked(task, built, pairs, tick)
         found, broken = audit(
-            built, pairs, task.seeds, task.steps, task.dtype, grid, _sample(task, grid, len(pairs))
+            built,
+            pairs,
+            task.seeds,
+            task.steps,
+            task.dtype,
+            grid,
+            _sample(task, grid, len(built), len(pairs)),
         )
         total = total + found
         for position, error in grid.failures.items():
             # alone, one run's error does not take its neighbours along
             levels[stacked[position]] = Level.ALONE
             remarks.append(f"{pairs[position][0].name}: {error}; its runs were repeated alone")
-        for name in sorted(broken):
+        loose = _loose(built, broken)
+        for name in sorted({m for p, m in broken if p not in loose}):
             demoted = [i for i in stacked if settings[i].method.name == name]
             for i in demoted:
                 levels[i] = _next(levels[i])
@@ -147,8 +154,24 @@ def run(
         redo = {i for i, (s, lv) in zip(stacked, pairs, strict=True) if levels[i] is not lv}
         pending = sorted(redo)
         keep = [k for k, i in enumerate(stacked) if i not in redo]
-        frames += _frames(task, built, pairs, grid.runs, keep, measured)
+        firm = [p for p in range(len(built)) if p not in loose]
+        kept = [grid.runs[p] for p in firm]
+        for p in loose:
+            frames.append(_run_alone(task, [built[p]], [settings[i] for i in stacked], None))
+            remarks.append(
+                f"{built[p].name} rounds differently when stacked, so all its runs were repeated "
+                f"alone; the operations of ravine.problems.arithmetic do not"
+            )
+        built = [built[p] for p in firm]
+        if built:
+            frames += _frames(task, built, pairs, kept, keep, measured)
     return pl.concat(frames), total, remarks
+
+
+def _loose(built: Sequence[Problem], broken: Collection[tuple[int, str]]) -> list[int]:
+    """Positions of the formulas that are to blame themselves for what did not agree."""
+    suspects = sorted({p for p, _ in broken})
+    return [p for p in suspects if isinstance(q := built[p], Analytic) and not stacks(q)]
 
 
 def _next(level: Level) -> Level:
@@ -230,7 +253,7 @@ def _measure(p: Problem, flat: Sequence[float], seed: int, task: Task) -> dict[s
         return {name: float(value) for name, value in p.evaluate(point, data).items()}
 
 
-def _sample(task: Task, grid: Grid, settings: int) -> list[tuple[int, int, int]]:
+def _sample(task: Task, grid: Grid, problems: int, settings: int) -> list[tuple[int, int, int]]:
     """Which runs are audited: (problem, setting, seed) positions, drawn from the task."""
     usable = [g for g in range(settings) if g not in grid.failures]
     draw = random.Random(repr(task))
