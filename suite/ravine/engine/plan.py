@@ -1,7 +1,8 @@
 """What is to be run: problems x settings x seeds, cut into tasks, less what is known."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from math import prod
 
 from ravine.engine.mismatch import mismatch
 from ravine.engine.probe import probe
@@ -134,7 +135,7 @@ def cut(demands: Sequence[Demand], jobs: int, audit: int = 64, device: str = "cp
 
 def cost(demand: Demand) -> float:
     """Rough seconds of a demand on one core, for balancing only; see `forecast`."""
-    width = sum(_numel(shape) for shape in demand.problem.shapes.values())
+    width = sum(prod(shape) for shape in demand.problem.shapes.values())
     if not isinstance(demand.problem, Analytic):
         return demand.steps * demand.size * width * 10e-9
     alone = sum(probe(s.method) is Level.ALONE for s in demand.settings) * len(demand.seeds)
@@ -142,19 +143,12 @@ def cost(demand: Demand) -> float:
     return demand.steps * (200e-6 + stacked * width * 60e-9 + alone * 400e-6)
 
 
-def _numel(shape: Sequence[int]) -> int:
-    count = 1
-    for n in shape:
-        count *= n
-    return count
-
-
 def _formula_blocks(demands: Sequence[Demand], jobs: int) -> Iterator[list[Demand]]:
     """Group formulas that want the same runs, and balance each group over blocks."""
-    groups: Mapping[object, list[Demand]] = {}
+    groups: dict[object, list[Demand]] = {}
     for d in demands:
         key = (tuple(s.name for s in d.settings), d.seeds, d.steps)
-        groups.setdefault(key, []).append(d)  # type: ignore[attr-defined]
+        groups.setdefault(key, []).append(d)
     for group in groups.values():
         seconds = sum(map(cost, group))
         # a multiple of the processes, so that none of them idles in the last round
