@@ -14,8 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ravine.engine.rows import Level, Row, Slot, build_row
-from ravine.engine.solo import describe
+from ravine.engine.rows import Level, Row, Slot, build_row, step_rows
 from ravine.engine.watch import Runs, Watch
 from ravine.optimizers.base import Setting
 from ravine.problems.analytic import Analytic
@@ -104,12 +103,7 @@ def run_grid(
             torch.where(fresh[:, run_of_column], matrix, resting, out=resting)
         if step == steps:
             break
-        for index, row in enumerate(rows):
-            if index not in failures:
-                try:
-                    row.step()
-                except Exception as error:  # whatever an optimizer raises is a result
-                    failures[index] = describe(error)
+        step_rows(rows, failures)
         for patch in patches:
             if patch.box is not None:
                 torch.clamp(patch.values, *patch.box, out=patch.values)

@@ -12,8 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ravine.engine.grid import Grid
-from ravine.engine.rows import Level, Slot, build_row
-from ravine.engine.solo import describe
+from ravine.engine.rows import Level, Slot, build_row, step_rows
 from ravine.engine.watch import Watch
 from ravine.optimizers.base import Setting
 from ravine.problems.base import Problem
@@ -92,12 +91,7 @@ def run_network_grid(
             watch.measure(step, 0, torch.linalg.vector_norm(torch.stack(norms), dim=0).T)
         if step == steps:
             break
-        for index, row in enumerate(rows):
-            if index not in failures:
-                try:
-                    row.step()
-                except Exception as error:  # whatever an optimizer raises is a result
-                    failures[index] = describe(error)
+        step_rows(rows, failures)
         if tick is not None:
             tick(step + 1)
     flat = torch.empty(rows_count, seed_count, 0)

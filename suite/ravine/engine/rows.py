@@ -7,6 +7,7 @@ from enum import StrEnum
 import torch
 from torch import Tensor
 
+from ravine.engine.solo import describe
 from ravine.optimizers.base import Setting
 
 
@@ -50,6 +51,16 @@ class Row:
         self.fill()
         for optimizer in self.optimizers:
             optimizer.step()
+
+
+def step_rows(rows: Sequence[Row], failures: dict[int, str]) -> None:
+    """Take one step in every row that has not failed; note by position which rows do now."""
+    for index, row in enumerate(rows):
+        if index not in failures:
+            try:
+                row.step()
+            except Exception as error:  # whatever an optimizer raises is a result
+                failures[index] = describe(error)
 
 
 def build_row(
