@@ -13,10 +13,13 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from ravine.errors import BadValue, StoreError
-from ravine.problems import networks
 from ravine.problems.base import Goal, Point
 from ravine.problems.datasets import mnist
-from ravine.problems.networks import Network, mnist_mlp, mnist_softmax
+from ravine.problems.networks import Network
+from ravine.problems.networks import network as network_module
+from ravine.problems.networks.images import permutation
+from ravine.problems.networks.perceptron import Perceptron, mnist_mlp, mnist_softmax
+from ravine.problems.networks.targets import REFERENCE_TARGETS
 
 NETWORKS: dict[str, Callable[[], Network]] = {
     "relu": lambda: mnist_mlp(widths=(9,), batch=16),
@@ -57,15 +60,17 @@ def gradient(network: Network, point: Point, data: Point) -> tuple[Tensor, dict[
 
 def module(network: Network, point: Point) -> nn.Sequential:
     """The same network as torch's own modules."""
+    model = network.model
+    assert isinstance(model, Perceptron)
     layers: list[nn.Module] = []
-    for layer in range(len(network.widths) + 1):
+    for layer in range(len(model.sizes) - 1):
         if layer:
-            layers.append(nn.ReLU() if network.activation == "relu" else nn.Tanh())
+            layers.append(nn.ReLU() if model.activation == "relu" else nn.Tanh())
         weight = point[f"{layer}.weight"]
-        linear = nn.Linear(weight.shape[1], weight.shape[0], network.bias, dtype=weight.dtype)
+        linear = nn.Linear(weight.shape[1], weight.shape[0], model.bias, dtype=weight.dtype)
         with torch.no_grad():
             linear.weight.copy_(weight)
-            if network.bias:
+            if model.bias:
                 linear.bias.copy_(point[f"{layer}.bias"])
         layers.append(linear)
     return nn.Sequential(*layers)
@@ -84,7 +89,7 @@ def test_single_network_equals_torch_modules(network: Network, dtype: torch.dtyp
     data = {name: d[0] for name, d in network.batch([3], 5).items()}
     loss, grads = gradient(network, point, data)
     oracle = module(network, point)
-    wanted = nn.functional.cross_entropy(oracle(data["images"].to(dtype)), data["labels"])
+    wanted = nn.functional.cross_entropy(oracle(data["inputs"].to(dtype)), data["targets"])
     wanted.backward()
     assert loss.dtype == dtype
     close(loss, wanted.detach())
@@ -178,7 +183,7 @@ def test_second_derivatives_exist() -> None:
         return network.loss({**point, "1.bias": bias}, data)
 
     hessian = torch.autograd.functional.hessian(loss, point["1.bias"])
-    logits = module(network, point)(data["images"].double())
+    logits = module(network, point)(data["inputs"].double())
     p = torch.softmax(logits, 1).detach()
     wanted = (torch.diag_embed(p) - p[:, :, None] * p[:, None, :]).mean(0)
     torch.testing.assert_close(hessian, wanted, rtol=1e-10, atol=1e-12)
@@ -209,37 +214,37 @@ def test_start_is_torch_default_initialisation() -> None:
 def test_batch_is_a_pure_function_of_seed_and_step() -> None:
     """Neither the other seeds, nor the order of calls, nor the widths change a batch."""
     together = mnist_mlp(widths=(5,)).batch([4, 9], 470)
-    networks._permutation.cache_clear()
+    permutation.cache_clear()
     for row, seed in enumerate([4, 9]):
         alone = mnist_softmax().batch([seed], 470)
-        assert torch.equal(alone["images"][0], together["images"][row])
-        assert torch.equal(alone["labels"][0], together["labels"][row])
-    assert together["images"].shape == (2, 128, 784)
-    assert together["images"].dtype == torch.float32
-    assert not torch.equal(together["images"][0], together["images"][1])
+        assert torch.equal(alone["inputs"][0], together["inputs"][row])
+        assert torch.equal(alone["targets"][0], together["targets"][row])
+    assert together["inputs"].shape == (2, 128, 784)
+    assert together["inputs"].dtype == torch.float32
+    assert not torch.equal(together["inputs"][0], together["inputs"][1])
 
 
 def test_epoch_covers_each_image_at_most_once() -> None:
     """An epoch of 468 full batches uses 59,904 images, none twice; the next differs."""
     network = mnist_mlp()
     assert network.traits.budget == 468
-    order = networks._permutation(60_000, 0, 0)
+    order = permutation(60_000, 0, 0)
     assert torch.equal(order.long().sort().values, torch.arange(60_000))
     images = mnist().train_images
     for step in (0, 1, 467):
         rows = order[128 * step : 128 * (step + 1)]
         assert len(rows) == 128
-        assert torch.equal(network.batch([0], step)["images"][0], images[rows.long()])
-    following = network.batch([0], 468)["images"][0]
-    assert torch.equal(following, images[networks._permutation(60_000, 0, 1)[:128].long()])
-    assert not torch.equal(following, network.batch([0], 0)["images"][0])
+        assert torch.equal(network.batch([0], step)["inputs"][0], images[rows.long()])
+    following = network.batch([0], 468)["inputs"][0]
+    assert torch.equal(following, images[permutation(60_000, 0, 1)[:128].long()])
+    assert not torch.equal(following, network.batch([0], 0)["inputs"][0])
 
 
 def test_labels_belong_to_their_images() -> None:
     """Every image of a batch carries the label that MNIST gives it."""
     data = mnist_mlp().batch([2], 7)
-    rows = networks._permutation(60_000, 2, 0)[7 * 128 : 8 * 128].long()
-    assert torch.equal(data["labels"][0], mnist().train_labels[rows])
+    rows = permutation(60_000, 2, 0)[7 * 128 : 8 * 128].long()
+    assert torch.equal(data["targets"][0], mnist().train_labels[rows])
 
 
 def test_evaluation_equals_torch_modules(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -257,8 +262,7 @@ def test_evaluation_equals_torch_modules(network: Network, monkeypatch: pytest.M
             assert result["test_loss"][g, s].item() == pytest.approx(loss.item(), rel=1e-5)
             # one image in 10,000 may lie on a boundary that rounding moves
             assert result["accuracy"][g, s].item() == pytest.approx(accuracy.item(), abs=1.01e-4)
-    widest = max((*network.widths, 10))
-    monkeypatch.setattr(networks, "_LIVE_FLOATS", 4 * 3 * widest * 3001)
+    monkeypatch.setattr(network_module, "LIVE_FLOATS", 4 * network.model.width * 3001)
     parts = network.evaluate(point, {})
     for name, values in result.items():
         assert values.shape == (2, 2)
@@ -311,7 +315,7 @@ def test_folder_sets_the_sizes(tmp_path: Path) -> None:
     assert network.shapes["1.bias"] == (4,)
     assert network.traits.budget == 2
     data = network.batch([0, 1], 3)
-    assert data["images"].shape == (2, 8, 15)
+    assert data["inputs"].shape == (2, 8, 15)
     point = stacked(network, 2, 2, torch.float64)
     assert network.loss(point, data).shape == (2, 2)
     assert network.evaluate(point, {})["accuracy"].shape == (2, 2)
@@ -322,8 +326,10 @@ def test_arguments_outside_their_domain_are_refused(tmp_path: Path) -> None:
     for widths in ((0,), -3, True):
         with pytest.raises(BadValue, match=r"`widths` must be positive whole numbers"):
             mnist_mlp(widths=widths)
-    with pytest.raises(BadValue, match="`activation` must be one of relu, tanh, got gelu"):
-        mnist_mlp(activation="gelu")
+    with pytest.raises(
+        BadValue, match="`activation` must be one of relu, tanh, sigmoid, gelu, got selu"
+    ):
+        mnist_mlp(activation="selu")
     for batch in (0, 60_001):
         with pytest.raises(BadValue, match=r"`batch` must be a whole number from 1 to the 60000"):
             mnist_softmax(batch=batch)
@@ -344,7 +350,7 @@ def test_arguments_outside_their_domain_are_refused(tmp_path: Path) -> None:
 def test_name_leaves_defaults_out(network: Network, name: str) -> None:
     """However a network was written, its own name and so its targets are the same."""
     assert network.name == name
-    assert network.facts.targets == networks.REFERENCE_TARGETS.get(name, ())
+    assert network.facts.targets == REFERENCE_TARGETS.get(name, ())
 
 
 def test_network_travels_between_processes() -> None:
@@ -352,4 +358,4 @@ def test_network_travels_between_processes() -> None:
     network = mnist_mlp(widths=(8,), batch=4)
     copy = pickle.loads(pickle.dumps(network))
     assert copy == network
-    assert torch.equal(copy.batch([1], 2)["images"], network.batch([1], 2)["images"])
+    assert torch.equal(copy.batch([1], 2)["inputs"], network.batch([1], 2)["inputs"])

@@ -1,12 +1,14 @@
 """The registry of problems; entries live in one file for each difficulty."""
 
+import inspect
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, cast
 
 from ravine.errors import BadValue
 from ravine.problems.analytic import Analytic
 from ravine.problems.base import Problem
-from ravine.registry import Id, Registry, parse
+from ravine.registry import Id, Registry, Value, parse
 
 problems: Registry[Problem] = Registry(
     "problem",
@@ -32,7 +34,7 @@ problems: Registry[Problem] = Registry(
         "ravine.problems.formulas.transforms",
         "ravine.problems.formulas.noisy",
         "ravine.problems.formulas.theory",
-        "ravine.problems.networks",
+        "ravine.problems.networks.perceptron",
     ),
     group="ravine.problems",
 )
@@ -64,6 +66,13 @@ def problem(id: str | Id) -> Problem:
     built = entry.call(parsed)
     # every problem is a dataclass with a name, which the abstract class cannot say
     return cast(Problem, replace(cast(Any, built), name=str(entry.canonical(parsed))))
+
+
+def short_id(factory: Callable[..., Problem], given: Mapping[str, Value]) -> str:
+    """The id without default arguments, one for each problem however it was written."""
+    defaults = inspect.signature(factory).parameters
+    kept = tuple((k, v) for k, v in given.items() if v != defaults[k].default)
+    return str(Id(factory.__name__, kwargs=kept))
 
 
 def analytic(base: str | Id | Problem) -> Analytic:

@@ -7,10 +7,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ravine.problems.analytic import Analytic
+from ravine.problems.arguments import at_least, positive
 from ravine.problems.arithmetic import product, total
 from ravine.problems.base import CriticalPoint, Facts, Goal, Kind, Traits
 from ravine.problems.catalogue import problems
-from ravine.problems.formulas.arguments import at_least, positive
 
 
 def _integer_power(x: Float[Tensor, "*stack"], exponent: int) -> Float[Tensor, "*stack"]:

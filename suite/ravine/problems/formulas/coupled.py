@@ -8,10 +8,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ravine.problems.analytic import Analytic
+from ravine.problems.arguments import at_least, at_most, positive
 from ravine.problems.arithmetic import total, weighted
 from ravine.problems.base import Facts
 from ravine.problems.catalogue import analytic, problems
-from ravine.problems.formulas.arguments import at_least, at_most, positive
 from ravine.problems.formulas.separable import ellipsoid
 from ravine.problems.formulas.spectra import quadratic_facts
 

@@ -12,9 +12,9 @@ import numpy as np
 
 from ravine.errors import BadValue
 from ravine.problems.analytic import Analytic
+from ravine.problems.arguments import at_least, at_most, positive
 from ravine.problems.base import Facts, Goal
 from ravine.problems.catalogue import analytic, problems
-from ravine.problems.formulas.arguments import at_least, at_most, positive
 from ravine.problems.noise import Noise, Sampler
 from ravine.registry import Id
 

@@ -8,10 +8,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ravine.problems.analytic import Analytic
+from ravine.problems.arguments import at_least, at_most, positive
 from ravine.problems.arithmetic import total, weighted
 from ravine.problems.base import Facts, Traits
 from ravine.problems.catalogue import problems
-from ravine.problems.formulas.arguments import at_least, at_most, positive
 
 KINKED = Traits(smooth=False)
 

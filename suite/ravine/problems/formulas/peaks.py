@@ -8,11 +8,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ravine.problems.analytic import Analytic
+from ravine.problems.arguments import at_least
 from ravine.problems.arithmetic import total
 from ravine.problems.base import CriticalPoint, Facts, Goal, Kind
 from ravine.problems.catalogue import problems
 from ravine.problems.draws import generator
-from ravine.problems.formulas.arguments import at_least
 from ravine.problems.formulas.points import critical, heights
 
 

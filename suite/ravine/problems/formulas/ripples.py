@@ -12,10 +12,10 @@ from scipy.optimize import brentq
 from torch import Tensor
 
 from ravine.problems.analytic import Analytic
+from ravine.problems.arguments import at_least
 from ravine.problems.arithmetic import product, total
 from ravine.problems.base import Facts, Goal, Kind, Traits
 from ravine.problems.catalogue import problems
-from ravine.problems.formulas.arguments import at_least
 from ravine.problems.formulas.points import critical, heights
 
 

@@ -8,10 +8,10 @@ from torch import Tensor
 
 from ravine.errors import BadValue
 from ravine.problems.analytic import Analytic
+from ravine.problems.arguments import at_least
 from ravine.problems.arithmetic import product, total
 from ravine.problems.base import CriticalPoint, Facts, Goal, Kind
 from ravine.problems.catalogue import problems
-from ravine.problems.formulas.arguments import at_least
 from ravine.problems.formulas.points import FALLS, critical
 
 

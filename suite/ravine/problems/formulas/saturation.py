@@ -8,10 +8,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ravine.problems.analytic import Analytic
+from ravine.problems.arguments import at_least
 from ravine.problems.arithmetic import sigmoid
 from ravine.problems.base import CriticalPoint, Facts, Goal, Kind, Traits
 from ravine.problems.catalogue import problems
-from ravine.problems.formulas.arguments import at_least
 
 
 @problems.register("plateau", "analytic")

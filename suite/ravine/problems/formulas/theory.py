@@ -11,11 +11,11 @@ from torch import Tensor
 
 from ravine.errors import BadValue
 from ravine.problems.analytic import Analytic
+from ravine.problems.arguments import at_least, at_most, positive
 from ravine.problems.arithmetic import softplus, total
 from ravine.problems.base import NOISY_GAPS, CriticalPoint, Facts, Goal, Kind, Traits
 from ravine.problems.catalogue import problems
 from ravine.problems.draws import generator
-from ravine.problems.formulas.arguments import at_least, at_most, positive
 from ravine.problems.noise import Noise
 
 

@@ -8,9 +8,9 @@ from torch import Tensor
 
 from ravine.errors import BadValue
 from ravine.problems.analytic import Analytic
+from ravine.problems.arguments import at_least, positive
 from ravine.problems.base import Facts, Goal
 from ravine.problems.catalogue import analytic, problems
-from ravine.problems.formulas.arguments import at_least, positive
 from ravine.registry import Id
 
 

@@ -11,10 +11,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ravine.problems.analytic import Analytic
+from ravine.problems.arguments import at_least
 from ravine.problems.arithmetic import total
 from ravine.problems.base import CriticalPoint, Facts, Kind
 from ravine.problems.catalogue import problems
-from ravine.problems.formulas.arguments import at_least
 from ravine.problems.formulas.spectra import zero_residual_facts
 
 

@@ -8,10 +8,10 @@ from torch import Tensor
 
 from ravine.errors import BadValue
 from ravine.problems.analytic import Analytic
+from ravine.problems.arguments import at_least
 from ravine.problems.arithmetic import total
 from ravine.problems.base import Facts, Goal, Kind, Traits
 from ravine.problems.catalogue import problems
-from ravine.problems.formulas.arguments import at_least
 from ravine.problems.formulas.points import critical, grid, heights
 
 

@@ -1,5 +1,7 @@
 """Checks that the problems' arguments share."""
 
+from collections.abc import Iterable
+
 from ravine.errors import BadValue
 
 
@@ -40,3 +42,30 @@ def positive(name: str, value: int | float) -> None:
     """
     if not 0 < value < float("inf"):
         raise BadValue(f"`{name}` must be positive and finite, got {value}; give such a number")
+
+
+def whole(name: str, value: object, low: int) -> None:
+    """Insist on a whole number that is large enough.
+
+    Raises:
+        BadValue: it is not, or is smaller.
+
+    Example:
+        >>> whole("depth", 20, 2)
+    """
+    if type(value) is not int or value < low:
+        raise BadValue(f"`{name}` must be a whole number of at least {low}, got {value}")
+
+
+def choice(name: str, value: object, choices: Iterable[str]) -> None:
+    """Insist on one of some words.
+
+    Raises:
+        BadValue: it is another.
+
+    Example:
+        >>> choice("activation", "relu", ("relu", "tanh"))
+    """
+    words = list(choices)
+    if value not in words:
+        raise BadValue(f"`{name}` must be one of {', '.join(words)}, got {value}")
