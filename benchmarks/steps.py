@@ -3,6 +3,7 @@
 import torch
 
 from ravine.optimizers import method, trials
+from ravine.optimizers.assembly import assemble
 from ravine.optimizers.cost import state_bytes_per_element
 
 METHODS = ("sgd", "heavy_ball", "adam", "adamw", "rmsprop", "adagrad", "nadam", "adafactor")
@@ -20,7 +21,7 @@ class Step:
         make = torch.Generator().manual_seed(0)
         tensor = torch.randn(elements, generator=make).requires_grad_()
         tensor.grad = torch.randn(elements, generator=make)
-        self.optimizer = trials(method(name), 1)[0].optimizer([tensor])
+        self.optimizer = assemble(trials(method(name), 1)[0], [tensor])
         self.optimizer.step()
 
     def time_step(self, name: str, elements: int) -> None:

@@ -122,8 +122,6 @@ def test_any_executor_will_do(tmp_path: Path) -> None:
     ("name", "other", "reason"),
     [
         ("sphere", "muon", "matrix"),
-        ("sphere", "sparseadam", "sparse"),
-        ("mnist_mlp", "muon", "matrix"),
         ("delayed", "lbfgs", "delayed gradient"),
     ],
 )

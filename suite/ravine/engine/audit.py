@@ -77,7 +77,9 @@ def audit(
             same = alone == stacked
         else:
             first = min(FIRST_STEPS, steps)
-            alone = solve(problems[p], setting, seeds[s], first, getattr(torch, dtype))
+            alone = solve(
+                problems[p], setting, seeds[s], first, getattr(torch, dtype), horizon=steps
+            )
             same = close(stacked, alone)
         agreed += same
         if not same:

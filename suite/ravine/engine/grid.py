@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ravine.engine.rows import Level, Row, Slot, build_row, step_rows
+from ravine.engine.rows import Level, Row, Slot, build_row, finish_rows, step_rows
 from ravine.engine.watch import Runs, Watch
 from ravine.optimizers.base import Setting
 from ravine.problems.analytic import Analytic
@@ -80,7 +80,7 @@ def run_grid(
     gradients = torch.zeros_like(matrix)
     patches = _patches(problems, seeds, matrix, gradients)
     groups = _groups(problems, rows_count * seed_count)
-    rows = _rows(settings, problems, seed_count, matrix, gradients)
+    rows = _rows(settings, problems, seed_count, matrix, gradients, steps)
     watch = Watch(tuple(problems), rows_count, seed_count, steps, device)
     run_of_column = torch.tensor(
         [
@@ -94,6 +94,8 @@ def run_grid(
     resting: Tensor | None = None
     failures: dict[int, str] = {}
     for step in range(steps + 1):
+        if step == steps:
+            finish_rows(rows)
         wanted = step < steps or watch.marked(step)
         for group in groups:
             _evaluate([patches[i] for i in group], group, seeds, step, watch, wanted)
@@ -202,6 +204,7 @@ def _rows(
     seed_count: int,
     matrix: Float[Tensor, "settings columns"],
     gradients: Float[Tensor, "settings columns"],
+    steps: int,
 ) -> list[Row]:
     sizes = [p.dim for p in problems for _ in range(seed_count)]
     rows = []
@@ -212,7 +215,7 @@ def _rows(
             pieces = zip(torch.split(values, sizes), torch.split(found, sizes), strict=True)
             return [[_slot(v, g)] for v, g in pieces]
 
-        rows.append(build_row(setting, level, [_slot(values, found)], runs))
+        rows.append(build_row(setting, level, [_slot(values, found)], runs, steps))
     return rows
 
 

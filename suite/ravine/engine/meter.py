@@ -4,14 +4,17 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
 from ravine.errors import Mismatch
+from ravine.optimizers.assembly import assemble
 from ravine.optimizers.base import Method, Setting
 from ravine.optimizers.capabilities import capabilities
 from ravine.optimizers.catalogue import method
 from ravine.optimizers.cost import state_bytes_per_element
+from ravine.optimizers.driving import formed
 from ravine.optimizers.space import trials
 
 SHAPES = ((128, 784), (10, 128))
@@ -53,12 +56,12 @@ def meter(methods: Sequence[Method], steps: int = 30) -> list[Cost]:
 def _cost(subject: Method, steps: int) -> Cost:
     setting = trials(subject, 1)[0]
     able = capabilities(subject)
-    if able.reason or able.sparse_only:
-        return Cost(subject.name, None, None, 0.0, able.reason or "it needs sparse gradients")
+    if able.reason:
+        return Cost(subject.name, None, None, 0.0, able.reason)
     try:
         state = state_bytes_per_element(setting, SHAPES[0])
-        ours, counted = _stepper(setting, able.closure)
-        plain, _ = _stepper(trials(method("sgd"), 1)[0], False)
+        ours, counted = _stepper(setting)
+        plain, _ = _stepper(trials(method("sgd"), 1)[0])
         ratios = [ours() / plain() for _ in range(steps)]
     except (Mismatch, RuntimeError, ValueError, TypeError) as error:
         return Cost(subject.name, None, None, 0.0, str(error).splitlines()[0])
@@ -66,23 +69,23 @@ def _cost(subject: Method, steps: int) -> Cost:
     return Cost(subject.name, statistics.median(ratios), state, evaluations)
 
 
-def _stepper(setting: Setting, closure: bool) -> tuple[Callable[[], float], list[int]]:
+def _stepper(setting: Setting) -> tuple[Callable[[], float], list[int]]:
     """What takes a step and returns its seconds, and the count of evaluations inside."""
     make = torch.Generator().manual_seed(0)
     tensors = [torch.randn(s, generator=make).requires_grad_() for s in SHAPES]
     gradients = [torch.randn(s, generator=make) for s in SHAPES]
-    optimizer = setting.optimizer(tensors)
+    optimizer, needs = assemble(setting, tensors), capabilities(setting)
     counted = [0]
 
-    def evaluate() -> float:
+    def evaluate() -> Any:
         counted[0] += 1
-        return 1.0 / counted[0]
+        return torch.tensor(1.0 / counted[0])
 
     def step() -> float:
         for tensor, gradient in zip(tensors, gradients, strict=True):
-            tensor.grad = gradient.clone()
+            tensor.grad = formed(gradient.clone(), tensor, needs)
         started = time.perf_counter()
-        if closure:
+        if needs.closure:
             optimizer.step(evaluate)
         else:
             optimizer.step()

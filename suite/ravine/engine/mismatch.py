@@ -18,17 +18,17 @@ def mismatch(problem: Problem, method: Method) -> str | None:
     Example:
         >>> from ravine import method, problem
         >>> mismatch(problem("sphere"), method("muon"))
-        'it needs every parameter to be a matrix'
+        'it needs a parameter that is a matrix'
         >>> mismatch(problem("sphere"), method("adam")) is None
         True
     """
     able = capabilities(method)
     if able.reason:
         return able.reason
-    if able.sparse_only and not problem.traits.sparse:
-        return "it needs sparse gradients"
-    if able.matrix_only and any(len(shape) != 2 for shape in problem.shapes.values()):
-        return "it needs every parameter to be a matrix"
+    if able.matrix_only and all(len(shape) != 2 for shape in problem.shapes.values()):
+        return "it needs a parameter that is a matrix"
     if able.closure and problem.traits.lag:
         return "it evaluates the loss inside its step, where a delayed gradient has no meaning"
+    if able.graph and problem.traits.lag:
+        return "it differentiates the gradient, where a delayed gradient has no meaning"
     return None

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ravine.engine.grid import Grid
-from ravine.engine.rows import Level, Slot, build_row, step_rows
+from ravine.engine.rows import Level, Slot, build_row, finish_rows, step_rows
 from ravine.engine.watch import Watch
 from ravine.optimizers.base import Setting
 from ravine.problems.base import Problem
@@ -70,21 +70,33 @@ def run_network_grid(
                 for s in range(seed_count)
             ]
 
-        rows.append(build_row(setting, level, shared, runs))
+        rows.append(build_row(setting, level, shared, runs, steps))
     leaves = {name: tensor.detach().requires_grad_() for name, tensor in storage.items()}
     watch = Watch((problem,), rows_count, seed_count, steps, device)
     instance = {k: v.to(device) for k, v in problem.instance(seeds).items()}
     failures: dict[int, str] = {}
     for step in range(steps + 1):
+        if step == steps:
+            finish_rows(rows)
         batch = problem.batch(seeds, step)
         point = {name: leaf.transpose(0, 1) for name, leaf in leaves.items()}
         data = {**instance, **{k: v.to(device) for k, v in batch.items()}}
         loss = problem.loss(point, data)
-        watch.values.copy_(loss.detach())
+        if problem.scored_apart:
+            with torch.no_grad():
+                watch.values.copy_(problem.value(point, data))
+        else:
+            watch.values.copy_(loss.detach())
         watch.observe(step)
         marked = watch.marked(step)
         if step < steps or marked:
-            found = torch.autograd.grad(loss, list(leaves.values()), torch.ones_like(loss))
+            found = torch.autograd.grad(
+                loss,
+                list(leaves.values()),
+                torch.ones_like(loss),
+                allow_unused=True,
+                materialize_grads=True,
+            )
             gradients.update(zip(names, found, strict=True))
         if marked:
             norms = [torch.linalg.vector_norm(g.flatten(2), dim=-1) for g in gradients.values()]

@@ -7,14 +7,19 @@ import torch
 from torch import Tensor
 
 from ravine.engine.rows import ORDER, Level, build_row
+from ravine.optimizers.assembly import assemble
 from ravine.optimizers.base import Method, Setting
 from ravine.optimizers.capabilities import capabilities
+from ravine.optimizers.driving import formed, set_mode
 from ravine.optimizers.space import trials
 from ravine.problems.analytic import Analytic
 from ravine.problems.base import Data
 
 STEPS = 24
 """Enough to pass warm-up branches such as RAdam's sixth step."""
+
+HORIZON = 4 * STEPS
+"""Length of the run that the methods are told, for those that plan ahead."""
 
 SIZES = [1, 2, 3, 5, 10, 2]
 """Dimensions of the vectors that are laid side by side for formulas."""
@@ -39,12 +44,14 @@ def probe(method: Method, shapes: Shapes | None = None) -> Level:
             share one tensor.
 
     Returns:
-        The level; `Level.ALONE` where the step evaluates the loss itself or where nothing
-        can be shared.
+        The level; `Level.ALONE` where the step evaluates the loss itself, differentiates its
+        gradient or draws random numbers, or where nothing can be shared.
     """
     key = (method.name, shapes)
     if key not in _found:
-        _found[key] = Level.ALONE if capabilities(method).closure else _highest(method, shapes)
+        needs = capabilities(method)
+        single = needs.closure or needs.graph or needs.random
+        _found[key] = Level.ALONE if single else _highest(method, shapes)
     return _found[key]
 
 
@@ -66,17 +73,21 @@ def _agrees(setting: Setting, level: Level, shapes: Shapes | None) -> bool:
             level,
             [(v, partial(_itself, g)) for v, g in shared],
             lambda: [[(v, partial(_itself, g)) for v, g in run] for run in runs],
+            HORIZON,
         )
-        singles = [setting.optimizer(run) for run in alone]
+        singles = [assemble(setting, run, HORIZON) for run in alone]
+        needs = capabilities(setting)
         for step in range(STEPS):
             for gradient in gradients:
                 _draw(gradient, make, step)
             for run, single in zip(runs, alone, strict=True):
                 for (_, gradient), leaf in zip(run, single, strict=True):
-                    leaf.grad = gradient.clone()
+                    leaf.grad = formed(gradient.clone(), leaf, needs)
             row.step()
             for optimizer in singles:
                 optimizer.step()
+        for optimizer in (*row.optimizers, *singles):
+            set_mode(optimizer, training=False)
     except Exception:  # an optimizer that cannot take this layout says so in its own way
         return False
     return all(

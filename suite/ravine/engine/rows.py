@@ -8,7 +8,10 @@ import torch
 from torch import Tensor
 
 from ravine.engine.solo import describe
+from ravine.optimizers.assembly import assemble
 from ravine.optimizers.base import Setting
+from ravine.optimizers.capabilities import capabilities
+from ravine.optimizers.driving import formed, set_mode
 
 
 class Level(StrEnum):
@@ -21,7 +24,7 @@ class Level(StrEnum):
     GLOBAL = "global"
     """One optimizer for each run; losses are still evaluated together."""
     ALONE = "alone"
-    """The plain loop: the step itself evaluates the loss."""
+    """The plain loop: the step itself evaluates or differentiates, or draws random numbers."""
 
 
 ORDER = tuple(Level)
@@ -49,8 +52,9 @@ class Row:
     def step(self) -> None:
         """Take one step in every run."""
         self.fill()
-        for optimizer in self.optimizers:
-            optimizer.step()
+        with torch.enable_grad():  # whatever a step does to the gradient mode ends with it
+            for optimizer in self.optimizers:
+                optimizer.step()
 
 
 def step_rows(rows: Sequence[Row], failures: dict[int, str]) -> None:
@@ -63,11 +67,19 @@ def step_rows(rows: Sequence[Row], failures: dict[int, str]) -> None:
                 failures[index] = describe(error)
 
 
+def finish_rows(rows: Sequence[Row]) -> None:
+    """Leave every row where its solution is, for methods that tell training from evaluation."""
+    for row in rows:
+        for optimizer in row.optimizers:
+            set_mode(optimizer, training=False)
+
+
 def build_row(
     setting: Setting,
     level: Level,
     shared: Sequence[Slot],
     runs: Callable[[], Sequence[Sequence[Slot]]],
+    steps: int,
 ) -> Row:
     """Build a setting's optimizers over views of the grid's storage.
 
@@ -77,6 +89,7 @@ def build_row(
         shared: each parameter with all runs in one tensor.
         runs: gives for every run each of its parameters; called only where runs do not
             share a tensor.
+        steps: length of the run, for methods that plan ahead.
 
     Returns:
         The row; its optimizers update the storage in place.
@@ -92,11 +105,12 @@ def build_row(
         [(values.detach().requires_grad_(), gradient) for values, gradient in group]
         for group in groups
     ]
-    optimizers = tuple(setting.optimizer([leaf for leaf, _ in group]) for group in leaves)
+    optimizers = tuple(assemble(setting, [leaf for leaf, _ in g], steps) for g in leaves)
     slots = [slot for group in leaves for slot in group]
+    needs = capabilities(setting)
 
     def fill() -> None:
         for leaf, gradient in slots:
-            leaf.grad = gradient()
+            leaf.grad = formed(gradient(), leaf, needs)
 
     return Row(setting, optimizers, fill)

@@ -5,16 +5,19 @@ re-runs a sample of its runs here and compares bits.  Nothing here is stacked or
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from functools import partial
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from ravine.engine.run import SMOOTHING, STILL, Run, bound, checkpoints, targets
+from ravine.optimizers.assembly import assemble
 from ravine.optimizers.base import Setting
 from ravine.optimizers.capabilities import capabilities
+from ravine.optimizers.driving import differentiate, set_mode
+from ravine.optimizers.driving import step as take_step
 from ravine.problems.arithmetic import total
 from ravine.problems.base import Data, Goal, Point, Problem
 from ravine.records.schema import NEVER
@@ -30,8 +33,11 @@ def solve(
     steps: int | None = None,
     dtype: torch.dtype = torch.float64,
     device: str = "cpu",
+    horizon: int | None = None,
 ) -> Run:
     """Run one optimizer on one problem from one start.
+
+    Where a method tells training from evaluation, the last loss is that of its solution.
 
     Args:
         problem: what is minimised.
@@ -40,6 +46,7 @@ def solve(
         steps: optimizer steps, the problem's own budget by default.
         dtype: of the parameters.
         device: where the parameters live.
+        horizon: steps of the whole run, if `steps` is only its beginning.
 
     Returns:
         The run; a failure of the optimizer is recorded, not raised.
@@ -52,47 +59,50 @@ def solve(
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # for optimizers that draw numbers of their own
-        return _solve(problem, setting, seed, steps, dtype, device)
+        budget = problem.traits.budget if steps is None else steps
+        return _solve(problem, setting, seed, budget, dtype, device, horizon or budget)
 
 
 def _solve(
     problem: Problem,
     setting: Setting,
     seed: int,
-    steps: int | None,
+    budget: int,
     dtype: torch.dtype,
     device: str,
+    horizon: int,
 ) -> Run:
-    budget = problem.traits.budget if steps is None else steps
     traits = problem.traits
     point = {
         name: tensor.to(device, dtype, copy=True).requires_grad_()
         for name, tensor in problem.start(seed).items()
     }
-    optimizer = setting.optimizer(point.values())
-    closure_needed = capabilities(setting.method).closure
+    parameters = list(point.values())
+    needs = capabilities(setting)
+    optimizer = assemble(setting, parameters, horizon)
     instance = _single(problem.instance([seed]), device)
     past: deque[Point] = deque(maxlen=traits.lag + 1)
     watch = _Watch(problem, budget)
     data = instance
     for step in range(budget + 1):
+        if step == horizon:
+            set_mode(optimizer, training=False)
         if traits.stochastic:
             data = {**instance, **_single(problem.batch([seed], step), device)}
         where: Point = point
         if traits.lag:
             past.append({k: v.detach().clone() for k, v in point.items()})
             where = {k: v.detach().requires_grad_() for k, v in past[0].items()}
-        optimizer.zero_grad()
         loss = problem.loss(where, data)
         value = loss.item()
-        if traits.lag:
+        if problem.scored_apart:
             with torch.no_grad():
                 value = problem.value(point, data).item()
         if watch.freeze(step, value):
             break
         marked = step in watch.marks
         if marked or step < budget:
-            loss.backward()  # type: ignore[no-untyped-call]
+            differentiate(loss, list(where.values()), needs)
             if traits.lag:
                 for name, tensor in point.items():
                     tensor.grad = where[name].grad
@@ -101,10 +111,7 @@ def _solve(
         if step == budget:
             break
         try:
-            if closure_needed:
-                optimizer.step(_closure(problem, point, data, loss, optimizer))
-            else:
-                optimizer.step()
+            take_step(optimizer, parameters, needs, partial(problem.loss, point, data), loss)
         except Exception as error:  # whatever an optimizer raises is a result
             watch.failure = describe(error)
             break
@@ -124,7 +131,8 @@ def gradient_norm(parameters: Iterable[Tensor]) -> float:
     Formulas sum in the order that stacking keeps; a network's thousands of weights need
     only be right to rounding, and are summed faster.
     """
-    gradients = [p.grad for p in parameters if p.grad is not None]
+    gradients = [p.grad.detach() for p in parameters if p.grad is not None]
+    gradients = [g.to_dense() if g.is_sparse else g for g in gradients]
     if sum(g.numel() for g in gradients) > LARGEST_SUM:
         norms = torch.stack([torch.linalg.vector_norm(g) for g in gradients])
         return float(torch.linalg.vector_norm(norms))
@@ -141,28 +149,6 @@ def project(x: Float[Tensor, "*stack n"], box: tuple[tuple[float, float], ...]) 
 
 def _single(data: Data, device: str) -> Data:
     return {name: tensor[0].to(device) for name, tensor in data.items()}
-
-
-def _closure(
-    problem: Problem,
-    point: Point,
-    data: Data,
-    loss: Tensor,
-    optimizer: torch.optim.Optimizer,
-) -> Callable[[], Any]:
-    """A closure whose first call returns the loss already evaluated at this point."""
-    fresh = [loss]
-
-    def closure() -> Tensor:
-        if fresh:
-            return fresh.pop()
-        optimizer.zero_grad()
-        with torch.enable_grad():
-            again = problem.loss(point, data)
-            again.backward()  # type: ignore[no-untyped-call]
-        return again
-
-    return closure
 
 
 class _Watch:

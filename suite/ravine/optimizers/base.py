@@ -1,14 +1,15 @@
 """Who minimises: the types every method is made of."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cache
+from inspect import signature
 from math import inf
+from types import MappingProxyType
 from typing import Any
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from ravine.errors import BadValue
 from ravine.registry import Id, parse
@@ -63,8 +64,71 @@ class Knob:
         )
 
 
+class Layout(StrEnum):
+    """In what form an optimizer's constructor takes the parameters."""
+
+    PARAMETERS = "parameters"
+    FLAGGED = "groups of matrices and others"
+    """Matrices in a group with `use_muon=True`, all else in one with `use_muon=False`."""
+    MODEL = "a model"
+    NAMED = "named parameters"
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a method demands of whoever drives it, and of a problem.
+
+    Args:
+        closure: `step` evaluates the loss again through a closure.
+        graph: gradients carry a graph, for the step differentiates them.
+        sparse_only: gradients must be sparse tensors.
+        matrix_only: a parameter must have two dimensions.
+        modes: it tells training from evaluation (`train()`, `eval()`).
+        random: its steps draw random numbers.
+        distributed: it needs a process group, if only of one process.
+        layout: in what form its constructor takes the parameters.
+        reason: why the method cannot step at all, None if it can.
+    """
+
+    closure: bool = False
+    graph: bool = False
+    sparse_only: bool = False
+    matrix_only: bool = False
+    modes: bool = False
+    random: bool = False
+    distributed: bool = False
+    layout: Layout = Layout.PARAMETERS
+    reason: str | None = None
+
+
 LEARNING_RATE = Knob("lr", 1e-7, 10.0)
 """The same decades for every method, whatever its name."""
+
+
+RULES: Mapping[str, Callable[[int], int]] = MappingProxyType(
+    {
+        **dict.fromkeys(("steps", "total_steps", "num_iterations", "max_steps"), lambda n: n),
+        "num_data": lambda n: 60_000,
+    }
+)
+"""Required arguments that no user should have to give, and their value for a run of n steps:
+the length of the run, and the number of training examples, which is MNIST's."""
+
+
+@cache
+def _required(build: Build) -> tuple[str, ...]:
+    parameters = signature(build).parameters.values()
+    return tuple(p.name for p in parameters if p.name in RULES and p.default is p.empty)
+
+
+def ruled(build: Build, steps: int) -> dict[str, int]:
+    """Fill the arguments of a constructor that are required and have a rule.
+
+    Example:
+        >>> ruled(lambda params, num_iterations, lr=0.1: None, 300)
+        {'num_iterations': 300}
+    """
+    return {name: RULES[name](steps) for name in _required(build)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +179,14 @@ class Setting:
         """All hyperparameters, fixed and tuned."""
         return {**self.method.fixed, **dict(self.values)}
 
-    def optimizer(self, parameters: Iterable[Float[Tensor, "..."]]) -> torch.optim.Optimizer:
-        """Build the optimizer over these parameters.
+    def optimizer(self, parameters: Any, steps: int = 1000) -> torch.optim.Optimizer:
+        """Call the constructor; `ravine.optimizers.assembly.assemble` makes any method of it.
+
+        Args:
+            parameters: in the form that the constructor takes.
+            steps: length of the run, for methods that plan ahead.
 
         Raises:
             Exception: whatever the constructor raises; the engine turns it into a reason.
         """
-        return self.method.build(list(parameters), **self.hyper)
+        return self.method.build(parameters, **{**ruled(self.method.build, steps), **self.hyper})

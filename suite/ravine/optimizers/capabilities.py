@@ -2,55 +2,48 @@
 
 import random
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import cache
+from itertools import product
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ravine.optimizers.base import Method, Setting
+from ravine.optimizers.base import Capabilities, Layout, Method, Setting
+from ravine.optimizers.driving import differentiate, has_modes, set_mode, step
+from ravine.optimizers.layouts import construct, join_alone
 from ravine.optimizers.space import trials
+
+__all__ = ["TINY", "Capabilities", "capabilities", "one_line", "take", "undisturbed"]
 
 TINY = ((5,), (4, 3))
 """Shapes on which a method is tried: a vector, then a matrix."""
 
-
-@dataclass(frozen=True, slots=True)
-class Capabilities:
-    """What a method demands of a problem.
-
-    Args:
-        closure: `step` evaluates the loss again through a closure.
-        sparse_only: gradients must be sparse tensors.
-        matrix_only: parameters must have two dimensions.
-        reason: why the method cannot step at all, None if it can.
-    """
-
-    closure: bool = False
-    sparse_only: bool = False
-    matrix_only: bool = False
-    reason: str | None = None
-
-
-_TRIED = (
+FORMS = (
     Capabilities(),
     Capabilities(matrix_only=True),
     Capabilities(sparse_only=True),
+    Capabilities(graph=True),
+    Capabilities(graph=True, matrix_only=True),
     Capabilities(closure=True),
     Capabilities(closure=True, matrix_only=True),
+    Capabilities(closure=True, graph=True),
+    Capabilities(closure=True, graph=True, matrix_only=True),
 )
+"""What is tried in this order, the least demanding first."""
 
 
 def capabilities(subject: Method | Setting) -> Capabilities:
     """Find what a method demands by trying it, the least demanding first.
 
-    A vector with a dense gradient, a matrix, a sparse gradient, a closure: the first on
-    which two steps raise nothing.  It says nothing about how well the method descends.
-    Global random generators, the gradient mode and warning filters stay as they are.
+    A list of parameters, groups, a model, named parameters; a vector, a matrix; a dense, a
+    sparse gradient, one with a graph; a closure: the first on which two steps raise
+    nothing.  It says nothing about how well the method descends.  Global random generators,
+    the gradient mode and warning filters stay as they are.
 
     Args:
         subject: a method, or a setting, whose method is tried.
@@ -66,60 +59,71 @@ def _find(method: Method) -> Capabilities:
     (setting,) = trials(method, 1)
     reason = None
     with undisturbed():
-        for demands in _TRIED:
+        for distributed, layout, form in _attempts():
+            needs = replace(form, layout=layout, distributed=distributed)
             try:
-                step(setting, TINY[demands.matrix_only], demands, steps=2)
+                optimizer, point = take(setting, TINY[needs.matrix_only], needs, steps=2)
             except Exception as error:
                 # the first try is the plainest, so its error tells the most
                 reason = reason or one_line(error)
+                if not distributed and "process group" in one_line(error):
+                    reason = one_line(error)
             else:
-                return demands
+                if distributed and "process group" not in (reason or ""):
+                    break
+                again = take(setting, TINY[needs.matrix_only], needs, steps=2, seed=1)[1]
+                return replace(
+                    needs, modes=has_modes(optimizer), random=not torch.equal(point, again)
+                )
     return Capabilities(reason=reason)
 
 
-def step(
-    setting: Setting, shape: tuple[int, ...], demands: Capabilities, steps: int
-) -> torch.optim.Optimizer:
-    """Take steps over one parameter with random gradients, and return the optimizer.
+def _attempts() -> Iterator[tuple[bool, Layout, Capabilities]]:
+    return ((d, layout, form) for d, layout, form in product((False, True), Layout, FORMS))
 
-    A closure evaluates the bowl |x|² / 2 instead, since a line search needs a function.
+
+def take(
+    setting: Setting,
+    shape: tuple[int, ...],
+    needs: Capabilities,
+    steps: int,
+    seed: int = 0,
+) -> tuple[torch.optim.Optimizer, Float[Tensor, "..."]]:
+    """Take steps over one parameter, from where |x|² / 2 has a random linear term each time.
 
     Args:
         setting: what is built.
         shape: of the parameter.
-        demands: whether gradients are sparse and whether a closure is passed.
+        needs: the form of gradients and constructor, and whether a closure is passed.
         steps: how many.
+        seed: of the global generator, which the method may draw from.
+
+    Returns:
+        The optimizer, and the parameter where it ended.
 
     Raises:
         Exception: whatever the constructor or the step raises.
     """
     draw = torch.Generator().manual_seed(0)
+    torch.manual_seed(seed)
 
     def normal() -> Float[Tensor, "..."]:
         return torch.randn(shape, generator=draw, dtype=torch.float32, device="cpu")
 
     x = normal().requires_grad_()
-    optimizer = setting.optimizer([x])
-    closure = _bowl(x, optimizer)
+    if needs.distributed:
+        join_alone()
+    optimizer = construct(setting, [x], needs.layout, steps=1000)
+    set_mode(optimizer, training=True)
     for _ in range(steps):
-        if demands.closure:
-            optimizer.step(closure)  # type: ignore[arg-type]  # torch says float
-        else:
-            x.grad = normal().to_sparse() if demands.sparse_only else normal()
-            optimizer.step()
-    return optimizer
+        tilt = normal()
 
+        def evaluate(tilt: Tensor = tilt) -> Float[Tensor, ""]:
+            return (x.square() / 2 + tilt * x).sum()
 
-def _bowl(
-    x: Float[Tensor, "..."], optimizer: torch.optim.Optimizer
-) -> Callable[[], Float[Tensor, ""]]:
-    def closure() -> Float[Tensor, ""]:
-        optimizer.zero_grad()
-        loss = x.square().sum() / 2
-        loss.backward()  # type: ignore[no-untyped-call]
-        return loss
-
-    return closure
+        differentiate(evaluate(), [x], needs)
+        step(optimizer, [x], needs, evaluate)
+    return optimizer, x.detach()
 
 
 @contextmanager

@@ -3,15 +3,17 @@
 import inspect
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import product
 from typing import Any, TypeVar
 
 import torch
 
 from ravine.errors import BadValue
 from ravine.loading import load_object
-from ravine.optimizers.base import Build, Hyper, Method
+from ravine.optimizers.base import Build, Hyper, Layout, Method, ruled
 from ravine.optimizers.capabilities import TINY, undisturbed
 from ravine.optimizers.hyperparameters import described, hyperparameters, specialise, template
+from ravine.optimizers.layouts import arrange
 from ravine.optimizers.space import trials
 from ravine.registry import Entry, Id, Registry, parse
 
@@ -134,11 +136,13 @@ def _constructed(base: Method, id: Id) -> Method:
     (setting,) = trials(made, 1)
     refusal: Exception | None = None
     with undisturbed():
-        for shape in TINY:  # some accept matrices only, which is no bad value
+        for layout, shape in product(Layout, TINY):  # some take matrices only, or a model
             try:
-                built: object = made.build([torch.zeros(shape, device="cpu")], **setting.hyper)
+                x = torch.zeros(shape, device="cpu", requires_grad=True)
+                given = {**ruled(made.build, 1000), **setting.hyper}
+                built: object = made.build(arrange([x], layout), **given)
             except Exception as error:
-                refusal = error
+                refusal = error if layout is Layout.PARAMETERS else refusal
             else:
                 if not isinstance(built, torch.optim.Optimizer):
                     raise _no_optimizer(id, f"one returning {type(built).__name__}")

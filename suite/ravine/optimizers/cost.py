@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ravine.errors import Mismatch
 from ravine.optimizers.base import Method, Setting
-from ravine.optimizers.capabilities import capabilities, one_line, step, undisturbed
+from ravine.optimizers.capabilities import capabilities, one_line, take, undisturbed
 from ravine.optimizers.space import trials
 
 
@@ -35,7 +35,7 @@ def state_bytes_per_element(
     setting = subject if isinstance(subject, Setting) else trials(subject, 1)[0]
     with undisturbed():
         try:
-            optimizer = step(setting, shape, capabilities(setting), steps)
+            optimizer, _ = take(setting, shape, capabilities(setting), steps)
         except Exception as error:
             raise Mismatch(
                 f"`{setting.method.name}` cannot step on a parameter of shape {shape} "

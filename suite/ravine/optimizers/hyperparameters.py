@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from ravine.errors import BadValue
-from ravine.optimizers.base import LEARNING_RATE, Build, Hyper, Knob, Method, Scale
+from ravine.optimizers.base import LEARNING_RATE, RULES, Build, Hyper, Knob, Method, Scale
 from ravine.registry import Id, Value, show
 
 TUNE = "tune"
@@ -136,7 +136,7 @@ def specialise(method: Method, id: Id) -> Method:
     missing = [
         key
         for key, parameter in accepted.items()
-        if parameter.default is parameter.empty and key not in fixed and key not in knobs
+        if parameter.default is parameter.empty and key not in (*fixed, *knobs, *RULES)
     ]
     if missing:
         example = ", ".join(f"{key}=..." for key in missing)

@@ -95,11 +95,11 @@ class Traits:
 
     Args:
         stochastic: the gradient differs from step to step at the same point.
-        noisy_value: `loss` with a batch is only an estimate of the value that is scored.
+        noisy_value: `loss` with a batch is only an estimate; `value` is scored, or the
+            smoothed estimate where the goal is `Goal.REFERENCE`.
         box: every step is followed by a projection onto [low, high] of each coordinate.
         lag: the gradient is taken at the point of so many steps ago.
         smooth: twice differentiable wherever the facts speak of it.
-        sparse: gradients are sparse tensors.
         budget: steps a run gets unless the user says otherwise.
     """
 
@@ -108,7 +108,6 @@ class Traits:
     box: tuple[tuple[float, float], ...] | None = None
     lag: int = 0
     smooth: bool = True
-    sparse: bool = False
     budget: int = 1000
 
 
@@ -158,6 +157,12 @@ class Problem(ABC):
     def value(self, point: Point, data: Data) -> Float[Tensor, "*stack"]:
         """The loss that is scored, without the noise of a batch."""
         return self.loss(point, data)
+
+    @property
+    def scored_apart(self) -> bool:
+        """Whether `value` has to be evaluated beside `loss`, to score a run."""
+        noisy = self.traits.noisy_value and self.facts.goal is not Goal.REFERENCE
+        return noisy or self.traits.lag > 0
 
     def evaluate(self, point: Point, data: Data) -> Mapping[str, Float[Tensor, "*stack"]]:
         """What is measured once at the end of a run (test loss, accuracy); may be empty."""
