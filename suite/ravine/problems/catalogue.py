@@ -34,7 +34,12 @@ problems: Registry[Problem] = Registry(
         "ravine.problems.formulas.transforms",
         "ravine.problems.formulas.noisy",
         "ravine.problems.formulas.theory",
+        "ravine.problems.formulas.factorisations",
+        "ravine.problems.formulas.small_networks",
+        "ravine.problems.formulas.regressions",
+        "ravine.problems.regression",
         "ravine.problems.networks.perceptron",
+        "ravine.problems.networks.convolution",
     ),
     group="ravine.problems",
 )

@@ -7,6 +7,7 @@
 - `nonsmooth`, `kinked_valleys`: kinks
 - `transforms`, `noisy`: any of them moved, turned, scaled, delayed, or with gradient noise
 - `theory`: what proofs are about; `rates` has their closed forms
+- `factorisations`, `small_networks`, `regressions`: small neural problems in closed form
 
-`points`, `spectra` and `arguments` serve the others.
+`points` and `spectra` serve the others.
 """
