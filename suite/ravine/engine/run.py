@@ -18,6 +18,10 @@ ABSURD = 1e10
 SMOOTHING = 0.95
 """Weight of the past in the smoothed batch loss that networks are scored by."""
 
+MARGIN = 1e-9
+"""How far below a local minimum's value a run must get to be in a better basin, relative to
+max(1, |value|)."""
+
 STILL = 1e-12
 """An improvement below this, relative to max(1, |start|), is no movement."""
 
@@ -68,13 +72,17 @@ def checkpoints(budget: int, count: int = 33) -> tuple[int, ...]:
 def targets(problem: Problem, start: float) -> tuple[float, ...]:
     """Values of the scored loss that a run starting at `start` is to reach.
 
-    A relative gap r becomes f* + r (f(x0) - f*); other goals state values already.
+    A relative gap r becomes f* + r (f(x0) - f*); a local minimum's value is to be passed by
+    a margin; other goals state values already.
     """
     facts = problem.facts
     if facts.goal is Goal.MINIMUM:
         if facts.minimum is None:
             return ()
         return tuple(facts.minimum + r * (start - facts.minimum) for r in facts.targets)
+    if facts.goal is Goal.BASIN:
+        # a run at rest in that very minimum does not count, whatever its last bits
+        return tuple(t - MARGIN * max(1.0, abs(t)) for t in facts.targets)
     return facts.targets
 
 

@@ -14,6 +14,10 @@ from ravine.records.schema import VERSION
 from ravine.registry import Id, parse
 
 
+RULES = 2
+"""Raised when the rules change by which runs are scored, so that no two rules are mixed."""
+
+
 def run_keys(
     problem: Problem, setting: Setting, seeds: Sequence[int], budget: int, dtype: str, device: str
 ) -> list[str]:
@@ -26,6 +30,7 @@ def run_keys(
         repr(
             (
                 VERSION,
+                RULES,
                 torch.__version__,
                 problem.name,
                 problem.version,
