@@ -54,6 +54,9 @@ def unknown(kind: str, name: str, known: Iterable[str], remedy: str) -> UnknownN
         >>> str(unknown("problem", "rosenbrok", ["rosenbrock"], "see the list"))
         'unknown problem `rosenbrok`; did you mean `rosenbrock`? (see the list)'
     """
-    close = difflib.get_close_matches(name, list(known), n=3, cutoff=0.6)
+    names = list(known)
+    # `adabelief` is what `timm.adabelief` is called by those who do not know the package
+    same = [one for one in names if one.rpartition(".")[2] == name]
+    close = same[:3] or difflib.get_close_matches(name, names, n=3, cutoff=0.6)
     hint = f"; did you mean {' or '.join(f'`{c}`' for c in close)}?" if close else ""
     return UnknownName(f"unknown {kind} `{name}`{hint} ({remedy})")

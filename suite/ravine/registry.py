@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import entry_points
+from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
 from ravine.errors import BadValue, RavineError, unknown
@@ -192,11 +193,19 @@ class _Reader:
 
 @dataclass(frozen=True, slots=True)
 class Entry(Generic[T]):
-    """A registered factory: its name, tags and what calling it takes."""
+    """A registered factory: its name, tags and what calling it takes.
+
+    Args:
+        name: in its registry.
+        factory: called with the arguments of an id.
+        tags: words by which it is selected.
+        needs: the distribution that the factory imports, where ravine itself does without.
+    """
 
     name: str
     factory: Callable[..., T]
     tags: frozenset[str]
+    needs: str = ""
 
     @property
     def summary(self) -> str:
@@ -254,12 +263,21 @@ class Registry(Mapping[str, Entry[T]], Generic[T]):
         modules: modules of this package that register entries when imported.
         group: entry-point group under which other packages add theirs: the entry point's
             name is the entry's name, its object the factory.
+        families: modules that register the entries `family.name` of another package, by
+            family; one is imported when one of its entries, or all there are, are asked for.
     """
 
-    def __init__(self, kind: str, modules: tuple[str, ...], group: str) -> None:
-        self.kind, self.modules, self.group = kind, modules, group
+    def __init__(
+        self,
+        kind: str,
+        modules: tuple[str, ...],
+        group: str,
+        families: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        self.kind, self.modules, self.group, self.families = kind, modules, group, families
         self._entries: dict[str, Entry[T]] = {}
         self._filled = False
+        self._asked: dict[str, ImportError | None] = {}
 
     def register(
         self, *tags: str, name: str | None = None
@@ -291,21 +309,31 @@ class Registry(Mapping[str, Entry[T]], Generic[T]):
 
         Raises:
             UnknownName: with close matches.
+            BadValue: it belongs to a package that is not installed.
         """
         self._fill()
+        family = id.name.partition(".")[0]
+        if family in self.families and id.name not in self._entries:
+            missing = self._ask(family)
+            if missing is not None:
+                raise BadValue(
+                    f"`{id.name}` cannot be imported ({missing}); install it by "
+                    f"`pip install 'ravine[zoo]'`"
+                )
         if id.name not in self._entries:
+            self._complete()
             raise unknown(self.kind, id.name, self._entries, f"`ravine list {self.kind}s`")
         return self._entries[id.name]
 
     def tagged(self, tag: str) -> list[str]:
         """Names of the entries with a tag, in order of registration."""
-        self._fill()
+        self._complete()
         return [name for name, entry in self._entries.items() if tag in entry.tags]
 
     @property
     def tags(self) -> list[str]:
         """All tags, sorted."""
-        self._fill()
+        self._complete()
         return sorted({tag for entry in self._entries.values() for tag in entry.tags})
 
     def _fill(self) -> None:
@@ -324,13 +352,28 @@ class Registry(Mapping[str, Entry[T]], Generic[T]):
                 ) from error
             self.add(Entry(point.name, factory, frozenset({"plugin"})))
 
+    def _ask(self, family: str) -> ImportError | None:
+        """Import a family once; what is missing for it, if anything is."""
+        if family not in self._asked:
+            self._asked[family] = None  # first, so that its module may look things up
+            try:
+                import_module(self.families[family])
+            except ImportError as error:
+                self._asked[family] = error
+        return self._asked[family]
+
+    def _complete(self) -> None:
+        self._fill()
+        for family in self.families:
+            self._ask(family)
+
     def __getitem__(self, name: str) -> Entry[T]:
         return self.find(Id(name))
 
     def __iter__(self) -> Iterator[str]:
-        self._fill()
+        self._complete()
         return iter(self._entries)
 
     def __len__(self) -> int:
-        self._fill()
+        self._complete()
         return len(self._entries)

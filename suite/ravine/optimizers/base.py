@@ -72,6 +72,7 @@ class Layout(StrEnum):
     """Matrices in a group with `use_muon=True`, all else in one with `use_muon=False`."""
     MODEL = "a model"
     NAMED = "named parameters"
+    SPLIT = "matrices, then all parameters"
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +180,7 @@ class Setting:
         """All hyperparameters, fixed and tuned."""
         return {**self.method.fixed, **dict(self.values)}
 
-    def optimizer(self, parameters: Any, steps: int = 1000) -> torch.optim.Optimizer:
+    def optimizer(self, *parameters: Any, steps: int = 1000) -> torch.optim.Optimizer:
         """Call the constructor; `ravine.optimizers.assembly.assemble` makes any method of it.
 
         Args:
@@ -189,4 +190,4 @@ class Setting:
         Raises:
             Exception: whatever the constructor raises; the engine turns it into a reason.
         """
-        return self.method.build(parameters, **{**ruled(self.method.build, steps), **self.hyper})
+        return self.method.build(*parameters, **{**ruled(self.method.build, steps), **self.hyper})

@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ravine.errors import Mismatch
 from ravine.optimizers.base import Capabilities, Layout, Method, Setting
 from ravine.optimizers.driving import differentiate, has_modes, set_mode, step
 from ravine.optimizers.layouts import construct, join_alone
@@ -22,6 +23,9 @@ __all__ = ["TINY", "Capabilities", "capabilities", "one_line", "take", "undistur
 
 TINY = ((5,), (4, 3))
 """Shapes on which a method is tried: a vector, then a matrix."""
+
+PATIENCE = 32
+"""Steps after which a method must have moved; some fill a memory or warm up first."""
 
 FORMS = (
     Capabilities(),
@@ -41,9 +45,9 @@ def capabilities(subject: Method | Setting) -> Capabilities:
     """Find what a method demands by trying it, the least demanding first.
 
     A list of parameters, groups, a model, named parameters; a vector, a matrix; a dense, a
-    sparse gradient, one with a graph; a closure: the first on which two steps raise
-    nothing.  It says nothing about how well the method descends.  Global random generators,
-    the gradient mode and warning filters stay as they are.
+    sparse gradient, one with a graph; a closure: the first on which steps raise nothing and
+    move the parameters.  It says nothing about how well the method descends.  Global random
+    generators, the gradient mode and warning filters stay as they are.
 
     Args:
         subject: a method, or a setting, whose method is tried.
@@ -61,8 +65,10 @@ def _find(method: Method) -> Capabilities:
     with undisturbed():
         for distributed, layout, form in _attempts():
             needs = replace(form, layout=layout, distributed=distributed)
+            shape = TINY[needs.matrix_only]
             try:
-                optimizer, point = take(setting, TINY[needs.matrix_only], needs, steps=2)
+                optimizer, point = take(setting, shape, needs, steps=2)
+                _insist_on_movement(setting, shape, needs, point)
             except Exception as error:
                 # the first try is the plainest, so its error tells the most
                 reason = reason or one_line(error)
@@ -71,11 +77,20 @@ def _find(method: Method) -> Capabilities:
             else:
                 if distributed and "process group" not in (reason or ""):
                     break
-                again = take(setting, TINY[needs.matrix_only], needs, steps=2, seed=1)[1]
+                again = take(setting, shape, needs, steps=2, seed=1)[1]
                 return replace(
                     needs, modes=has_modes(optimizer), random=not torch.equal(point, again)
                 )
     return Capabilities(reason=reason)
+
+
+def _insist_on_movement(
+    setting: Setting, shape: tuple[int, ...], needs: Capabilities, point: Float[Tensor, "..."]
+) -> None:
+    """A method whose steps raise nothing and change nothing cannot be said to run."""
+    start = take(setting, shape, needs, steps=0)[1]
+    if torch.equal(start, point) and torch.equal(start, take(setting, shape, needs, PATIENCE)[1]):
+        raise Mismatch(f"its first {PATIENCE} steps leave the parameters where they are")
 
 
 def _attempts() -> Iterator[tuple[bool, Layout, Capabilities]]:
@@ -145,6 +160,11 @@ def undisturbed() -> Iterator[None]:
 
 
 def one_line(error: BaseException) -> str:
-    """Print an error as `TypeError: its message`, on one line without a full stop."""
+    """Print an error as `TypeError: its message`, on one line without a full stop.
+
+    A mismatch is a sentence already, and is printed as it is.
+    """
     message = " ".join(str(error).split()).rstrip(".")
+    if isinstance(error, Mismatch):
+        return message
     return f"{type(error).__name__}: {message}" if message else type(error).__name__

@@ -15,10 +15,14 @@ from ravine.optimizers.capabilities import TINY, undisturbed
 from ravine.optimizers.hyperparameters import described, hyperparameters, specialise, template
 from ravine.optimizers.layouts import arrange
 from ravine.optimizers.space import trials
+from ravine.optimizers.zoo import FAMILIES
 from ravine.registry import Entry, Id, Registry, parse
 
 methods: Registry[Method] = Registry(
-    "method", modules=("ravine.optimizers.torch_builtin",), group="ravine.methods"
+    "method",
+    modules=("ravine.optimizers.torch_builtin",),
+    group="ravine.methods",
+    families=FAMILIES,
 )
 """Methods by name; an entry is a function returning a `Method`, an entry point may also be
 an optimizer class."""
@@ -32,6 +36,7 @@ def register(
     fixed: Hyper | None = None,
     summary: str | None = None,
     source: str | None = None,
+    needs: str = "",
 ) -> Callable[[Constructor], Constructor]:
     """Decorate an optimizer class, or a function returning an optimizer, to register it.
 
@@ -41,6 +46,7 @@ def register(
         fixed: hyperparameters that differ from the constructor's defaults.
         summary: one line; the constructor's docstring if None.
         source: paper or module; the constructor's own place if None.
+        needs: the distribution that the class comes from, where ravine does without.
 
     Raises:
         BadValue: the name is taken.
@@ -50,7 +56,7 @@ def register(
         key = name or build.__name__.lower()
         factory = _factory(key, build, fixed, source)
         factory.__doc__ = summary or inspect.getdoc(build)
-        methods.add(Entry(key, factory, frozenset(tags)))
+        methods.add(Entry(key, factory, frozenset(tags), needs))
         return build
 
     return add
@@ -140,7 +146,7 @@ def _constructed(base: Method, id: Id) -> Method:
             try:
                 x = torch.zeros(shape, device="cpu", requires_grad=True)
                 given = {**ruled(made.build, 1000), **setting.hyper}
-                built: object = made.build(arrange([x], layout), **given)
+                built: object = made.build(*arrange([x], layout), **given)
             except Exception as error:
                 refusal = error if layout is Layout.PARAMETERS else refusal
             else:

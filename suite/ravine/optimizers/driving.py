@@ -1,6 +1,7 @@
 """How any optimizer is driven: gradients in the form it takes, closures, and modes."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -124,7 +125,9 @@ def set_mode(optimizer: torch.optim.Optimizer, training: bool) -> None:
     """
     switch = getattr(optimizer, "train" if training else "eval", None)
     if callable(switch):
-        switch()
+        # a wrapper may hand the call to an optimizer that has no modes
+        with suppress(AttributeError):
+            switch()
         return
     for part in getattr(optimizer, "parts", ()):
         set_mode(part, training)

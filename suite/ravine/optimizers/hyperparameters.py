@@ -51,7 +51,7 @@ def hyperparameters(build: Build) -> Mapping[str, inspect.Parameter]:
 def _signature(build: Build) -> tuple[dict[str, inspect.Parameter], bool]:
     """The hyperparameters, and whether any other name is passed on too."""
     found: dict[str, inspect.Parameter] = {}
-    for function in _constructors(build):
+    for rank, function in enumerate(_constructors(build)):
         parameters = list(inspect.signature(function).parameters.values())
         if isinstance(build, type):
             parameters = parameters[1:]  # self
@@ -61,7 +61,9 @@ def _signature(build: Build) -> tuple[dict[str, inspect.Parameter], bool]:
         ):
             parameters = parameters[1:]  # what is optimized, whatever it is called
         for parameter in parameters:
-            if parameter.kind in _NAMED:
+            # what a parent requires, its child gives; `params` may come after the matrices
+            given = parameter.default is parameter.empty and (rank or parameter.name == "params")
+            if parameter.kind in _NAMED and not given:
                 found.setdefault(parameter.name, parameter)
         if all(p.kind is not inspect.Parameter.VAR_KEYWORD for p in parameters):
             return found, False

@@ -28,30 +28,35 @@ class Holder(torch.nn.Module):
             self.add_module(str(index), part)
 
 
-def arrange(parameters: Sequence[Float[Tensor, "..."]], layout: Layout) -> Any:
+def arrange(parameters: Sequence[Float[Tensor, "..."]], layout: Layout) -> tuple[Any, ...]:
     """Give parameters the form that a constructor takes.
 
     Args:
         parameters: leaves.
         layout: the form.
 
+    Returns:
+        The first arguments of the constructor.
+
     Raises:
-        Mismatch: groups are wanted, and no parameter is a matrix.
+        Mismatch: matrices are wanted apart, and there are none.
     """
+    matrices = [p for p in parameters if p.dim() == 2]
+    others = [p for p in parameters if p.dim() != 2]
+    if layout in (Layout.FLAGGED, Layout.SPLIT) and not matrices:
+        raise Mismatch("no parameter is a matrix")
     match layout:
         case Layout.PARAMETERS:
-            return list(parameters)
+            return (list(parameters),)
         case Layout.FLAGGED:
-            matrices = [p for p in parameters if p.dim() == 2]
-            others = [p for p in parameters if p.dim() != 2]
-            if not matrices:
-                raise Mismatch("no parameter is a matrix")
             groups = ((matrices, True), (others, False))
-            return [{"params": held, "use_muon": flag} for held, flag in groups if held]
+            return ([{"params": held, "use_muon": flag} for held, flag in groups if held],)
         case Layout.MODEL:
-            return Holder(parameters)
+            return (Holder(parameters),)
         case Layout.NAMED:
-            return [(f"{index}.weight", p) for index, p in enumerate(parameters)]
+            return ([(f"{index}.weight", p) for index, p in enumerate(parameters)],)
+        case Layout.SPLIT:
+            return matrices, list(parameters)
 
 
 def construct(
@@ -71,7 +76,7 @@ def construct(
     Raises:
         Exception: whatever the constructor raises.
     """
-    built = setting.optimizer(arrange(parameters, layout), steps)
+    built = setting.optimizer(*arrange(parameters, layout), steps=steps)
     return Fused(built) if hasattr(built, "fused_backward") else built
 
 
