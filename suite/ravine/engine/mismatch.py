@@ -2,6 +2,7 @@
 
 from ravine.optimizers.base import Method
 from ravine.optimizers.capabilities import capabilities
+from ravine.problems.analytic import Analytic
 from ravine.problems.base import Problem
 
 
@@ -25,6 +26,8 @@ def mismatch(problem: Problem, method: Method) -> str | None:
     able = capabilities(method)
     if able.reason:
         return able.reason
+    if able.single_only and isinstance(problem, Analytic):
+        return "it cannot step in double precision, in which formulas are run"
     if able.matrix_only and all(len(shape) != 2 for shape in problem.shapes.values()):
         return "it needs a parameter that is a matrix"
     if able.closure and problem.traits.lag:

@@ -1,5 +1,6 @@
 """The one way to an optimizer that can be driven, whatever its constructor wants."""
 
+import warnings
 from collections.abc import Sequence
 
 import torch
@@ -35,10 +36,17 @@ def assemble(
         Mismatch: the method is for matrices, and there is none.
         Exception: whatever the constructor raises.
     """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what a constructor recommends is not this run's
+        return _assemble(setting, list(parameters), steps)
+
+
+def _assemble(
+    setting: Setting, parameters: list[Float[Tensor, "..."]], steps: int
+) -> torch.optim.Optimizer:
     needs = capabilities(setting)
     if needs.distributed:
         join_alone()
-    parameters = list(parameters)
     others = [p for p in parameters if p.dim() != 2]
     if not (needs.matrix_only and needs.layout is Layout.PARAMETERS and others):
         built = construct(setting, parameters, needs.layout, steps)

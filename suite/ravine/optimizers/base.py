@@ -86,6 +86,7 @@ class Capabilities:
         matrix_only: a parameter must have two dimensions.
         modes: it tells training from evaluation (`train()`, `eval()`).
         random: its steps draw random numbers.
+        single_only: it cannot step on double precision, in which formulas are run.
         distributed: it needs a process group, if only of one process.
         layout: in what form its constructor takes the parameters.
         reason: why the method cannot step at all, None if it can.
@@ -97,9 +98,31 @@ class Capabilities:
     matrix_only: bool = False
     modes: bool = False
     random: bool = False
+    single_only: bool = False
     distributed: bool = False
     layout: Layout = Layout.PARAMETERS
     reason: str | None = None
+
+    @property
+    def demands(self) -> tuple[str, ...]:
+        """All of it in words, for people.
+
+        Example:
+            >>> Capabilities(closure=True, layout=Layout.MODEL).demands
+            ('a closure', 'a model')
+        """
+        words = {
+            "a closure": self.closure,
+            "gradients with a graph": self.graph,
+            "sparse gradients": self.sparse_only,
+            "a matrix": self.matrix_only,
+            "training and evaluation modes": self.modes,
+            "random numbers": self.random,
+            "single precision": self.single_only,
+            "a process group": self.distributed,
+            str(self.layout): self.layout is not Layout.PARAMETERS,
+        }
+        return tuple(word for word, asked in words.items() if asked)
 
 
 LEARNING_RATE = Knob("lr", 1e-7, 10.0)

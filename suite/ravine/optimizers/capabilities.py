@@ -79,7 +79,10 @@ def _find(method: Method) -> Capabilities:
                     break
                 again = take(setting, shape, needs, steps=2, seed=1)[1]
                 return replace(
-                    needs, modes=has_modes(optimizer), random=not torch.equal(point, again)
+                    needs,
+                    modes=has_modes(optimizer),
+                    random=not torch.equal(point, again),
+                    single_only=not _takes_double(setting, shape, needs),
                 )
     return Capabilities(reason=reason)
 
@@ -93,6 +96,14 @@ def _insist_on_movement(
         raise Mismatch(f"its first {PATIENCE} steps leave the parameters where they are")
 
 
+def _takes_double(setting: Setting, shape: tuple[int, ...], needs: Capabilities) -> bool:
+    try:
+        point = take(setting, shape, needs, steps=2, dtype=torch.float64)[1]
+    except Exception:
+        return False
+    return point.dtype is torch.float64
+
+
 def _attempts() -> Iterator[tuple[bool, Layout, Capabilities]]:
     return ((d, layout, form) for d, layout, form in product((False, True), Layout, FORMS))
 
@@ -103,6 +114,7 @@ def take(
     needs: Capabilities,
     steps: int,
     seed: int = 0,
+    dtype: torch.dtype = torch.float32,
 ) -> tuple[torch.optim.Optimizer, Float[Tensor, "..."]]:
     """Take steps over one parameter, from where |x|² / 2 has a random linear term each time.
 
@@ -112,6 +124,7 @@ def take(
         needs: the form of gradients and constructor, and whether a closure is passed.
         steps: how many.
         seed: of the global generator, which the method may draw from.
+        dtype: of the parameter.
 
     Returns:
         The optimizer, and the parameter where it ended.
@@ -123,7 +136,7 @@ def take(
     torch.manual_seed(seed)
 
     def normal() -> Float[Tensor, "..."]:
-        return torch.randn(shape, generator=draw, dtype=torch.float32, device="cpu")
+        return torch.randn(shape, generator=draw, dtype=dtype, device="cpu")
 
     x = normal().requires_grad_()
     if needs.distributed:
