@@ -60,7 +60,7 @@ DEMANDING = {
 }
 
 
-@pytest.mark.parametrize("name", list(methods))
+@pytest.mark.parametrize("name", methods.tagged("torch"))
 def test_found_demands(name):
     """L-BFGS asks for a closure, Muon for matrices, SparseAdam for sparse gradients."""
     found = capabilities(method(name))

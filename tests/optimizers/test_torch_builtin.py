@@ -84,7 +84,7 @@ def test_import_registers_nothing():
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("name", list(methods))
+@pytest.mark.parametrize("name", methods.tagged("torch"))
 def test_descends_a_bowl(name):
     """At some rate of its trials, 200 steps divide the loss of a bowl by ten."""
     # from the highest rate down, since few methods need the lowest ones

@@ -233,3 +233,21 @@ def test_arguments_outside_their_domain(id: str) -> None:
     """A value that makes no noise, or no sense, is refused."""
     with pytest.raises(BadValue, match="must be"):
         analytic(id)
+
+
+@pytest.mark.parametrize(
+    "name", ["gaussian_noise", "multiplicative_noise", "cauchy_noise", "quantised", "mask_out"]
+)
+def test_the_hessian_is_without_noise(name: str) -> None:
+    """Noise disturbs the gradient; the gradient's own derivative is that of the plain formula."""
+    noisy, clean = analytic(f"{name}(rosenbrock)"), analytic("rosenbrock")
+    x = torch.tensor([0.3, -0.7], dtype=torch.float64, requires_grad=True)
+    data = {key: value[0] for key, value in noisy.batch([3], 5).items()}
+    assert data or name == "quantised"
+
+    def rows(loss: torch.Tensor) -> torch.Tensor:
+        (gradient,) = torch.autograd.grad(loss, x, create_graph=True)
+        return torch.stack([torch.autograd.grad(g, x, retain_graph=True)[0] for g in gradient])
+
+    disturbed = rows(noisy.loss({"x": x}, data))
+    assert torch.equal(disturbed, rows(clean.loss({"x": x}, {})))

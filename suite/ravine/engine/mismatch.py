@@ -1,5 +1,6 @@
 """The one place that says whether a problem and a method can be paired."""
 
+from ravine.optimizers.assembly import refusal
 from ravine.optimizers.base import Method
 from ravine.optimizers.capabilities import capabilities
 from ravine.problems.analytic import Analytic
@@ -34,4 +35,4 @@ def mismatch(problem: Problem, method: Method) -> str | None:
         return "it evaluates the loss inside its step, where a delayed gradient has no meaning"
     if able.graph and problem.traits.lag:
         return "it differentiates the gradient, where a delayed gradient has no meaning"
-    return None
+    return refusal(method, tuple(problem.shapes.values()))

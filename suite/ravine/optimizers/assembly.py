@@ -2,17 +2,19 @@
 
 import warnings
 from collections.abc import Sequence
+from functools import cache
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from ravine.errors import Mismatch
-from ravine.optimizers.base import Layout, Setting
-from ravine.optimizers.capabilities import capabilities
+from ravine.optimizers.base import Layout, Method, Setting
+from ravine.optimizers.capabilities import capabilities, one_line, undisturbed
 from ravine.optimizers.composite import Composite
 from ravine.optimizers.driving import set_mode
 from ravine.optimizers.layouts import construct, join_alone
+from ravine.optimizers.space import trials
 
 COMPANION = torch.optim.AdamW
 """What steps on the parameters that a method for matrices does not take."""
@@ -39,6 +41,26 @@ def assemble(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what a constructor recommends is not this run's
         return _assemble(setting, list(parameters), steps)
+
+
+@cache
+def refusal(method: Method, shapes: tuple[tuple[int, ...], ...]) -> str | None:
+    """Say why a method's constructor does not take parameters of these shapes.
+
+    Args:
+        method: at its default setting.
+        shapes: of the parameters.
+
+    Returns:
+        The constructor's error in one line, None if it takes them.
+    """
+    (setting,) = trials(method, 1)
+    with undisturbed():
+        try:
+            assemble(setting, [torch.zeros(shape).requires_grad_() for shape in shapes])
+        except Exception as error:
+            return one_line(error)
+    return None
 
 
 def _assemble(

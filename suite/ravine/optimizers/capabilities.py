@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ravine.errors import Mismatch
+from ravine.errors import Mismatch, RavineError
 from ravine.optimizers.base import Capabilities, Layout, Method, Setting
 from ravine.optimizers.driving import differentiate, has_modes, set_mode, step
 from ravine.optimizers.layouts import construct, join_alone
@@ -175,9 +175,9 @@ def undisturbed() -> Iterator[None]:
 def one_line(error: BaseException) -> str:
     """Print an error as `TypeError: its message`, on one line without a full stop.
 
-    A mismatch is a sentence already, and is printed as it is.
+    An error of this package is a sentence already, and is printed as it is.
     """
     message = " ".join(str(error).split()).rstrip(".")
-    if isinstance(error, Mismatch):
+    if isinstance(error, RavineError):
         return message
     return f"{type(error).__name__}: {message}" if message else type(error).__name__

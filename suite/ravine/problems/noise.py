@@ -76,7 +76,7 @@ def _sequence(
 
 
 class _Disturbance(torch.autograd.Function):
-    """Identity forward; backward multiplies, adds and rounds."""
+    """Identity forward; backward disturbs the gradient once, and what is derived from it not."""
 
     @staticmethod
     def forward(
@@ -87,13 +87,31 @@ class _Disturbance(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
-        multiplier, offset, quantum = ctx.parts
+        parts, ctx.parts = ctx.parts, None
+        if parts is not None:
+            grad = _Disturbed.apply(grad, *parts)  # type: ignore[no-untyped-call]
+        return grad, None, None, None
+
+
+class _Disturbed(torch.autograd.Function):
+    """Multiplies, adds and rounds; its derivative is the identity."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, grad: Tensor, multiplier: Tensor | None, offset: Tensor | None, quantum: float
+    ) -> Tensor:
+        del ctx
         if multiplier is not None:
             grad = multiplier * grad
         if offset is not None:
             grad = grad + offset
         if quantum:
             grad = torch.round(grad / quantum) * quantum
+        return grad
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
+        del ctx
         return grad, None, None, None
 
 
