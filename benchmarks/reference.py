@@ -35,8 +35,8 @@ def measure(name: str) -> None:
     for part in PARTS:
         grid, tested = run_network_grid(network, [pairs[best]], RERUNS, budget // part)
         targets.append(float(np.median(grid.runs[0].final)))
-        accuracy = float(tested["accuracy"].median())
-        print(f"  after {budget // part} steps: {targets[-1]:.4f}, test accuracy {accuracy:.4f}")
+        said = "".join(f", {k} {float(v.median()):.4f}" for k, v in tested.items())
+        print(f"  after {budget // part} steps: {targets[-1]:.4f}{said}", flush=True)
     print(f'    "{name}": ({", ".join(f"{t:.3g}" for t in targets)}),')
 
 

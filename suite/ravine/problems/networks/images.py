@@ -22,7 +22,7 @@ from ravine.problems.datasets import (
 from ravine.problems.draws import generator
 
 CALIBRATION = 10_000
-"""Training images, the first ones, over which moments are recomputed."""
+"""Training images, the first ones, over which moments are recomputed unless said otherwise."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,9 @@ class ImageSupply:
         data: folder, empty for the bundled MNIST.
         count: training images.
         example: the shape in which a model takes an image: (pixels,) or (1, height, width).
-        copy: targets are the pixels themselves, in [0, 1], instead of classes; for MNIST.
+        copy: inputs are the pixels themselves, in [0, 1], and so are the targets, instead of
+            classes; for MNIST.
+        calibrated: training images, the first ones, over which moments are recomputed.
     """
 
     batch_size: int = 128
@@ -46,6 +48,7 @@ class ImageSupply:
     count: int = MNIST_TRAINING
     example: tuple[int, ...] = (784,)
     copy: bool = False
+    calibrated: int = CALIBRATION
 
     @property
     def epoch(self) -> int:
@@ -59,27 +62,26 @@ class ImageSupply:
         index = torch.cat([permutation(self.count, seed, epoch)[chosen] for seed in seeds])
         images = load(self.data)
         stack = (len(seeds), self.batch_size)
-        inputs = images.train_images.index_select(0, index)
-        targets = (
-            pixels(inputs).view(*stack, -1)
-            if self.copy
-            else images.train_labels.index_select(0, index).view(stack)
-        )
-        return {"inputs": inputs.view(*stack, *self.example), "targets": targets}
+        inputs = images.train_images.index_select(0, index).view(*stack, *self.example)
+        if self.copy:
+            inputs = pixels(inputs)
+            return {"inputs": inputs, "targets": inputs.flatten(2)}
+        return {"inputs": inputs, "targets": images.train_labels.index_select(0, index).view(stack)}
 
     def calibration(self) -> Float[Tensor, "count *example"]:
         """The first training images."""
-        return load(self.data).train_images[:CALIBRATION].view(-1, *self.example)
+        return load(self.data).train_images[: self.calibrated].view(-1, *self.example)
 
     def test(self) -> tuple[Float[Tensor, "count *example"], Shaped[Tensor, "count ..."]]:
         """All test images, with their classes or pixels."""
         images = load(self.data)
-        inputs = images.test_images
-        targets = pixels(inputs) if self.copy else images.test_labels
-        return inputs.view(-1, *self.example), targets
+        if self.copy:
+            targets = pixels(images.test_images)
+            return targets.view(-1, *self.example), targets
+        return images.test_images.view(-1, *self.example), images.test_labels
 
 
-def pixels(images: Float[Tensor, "count pixels"]) -> Float[Tensor, "count pixels"]:
+def pixels(images: Float[Tensor, "*images"]) -> Float[Tensor, "*images"]:
     """Normalised pixels of MNIST back on the scale from 0 to 1."""
     return (images * MNIST_SD + MNIST_MEAN).clamp(0.0, 1.0)
 
