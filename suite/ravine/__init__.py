@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ravine.engine.solo import solve
     from ravine.optimizers import Method, Setting, method, trials
     from ravine.problems import Analytic, Facts, Problem, problem
+    from ravine.problems.modules import ModuleProblem
     from ravine.records.schema import Outcome
 
 __version__ = "0.1.0"
@@ -22,6 +23,7 @@ _HOMES = {
     "Comparison": "ravine.comparison",
     "Facts": "ravine.problems",
     "Method": "ravine.optimizers",
+    "ModuleProblem": "ravine.problems.modules",
     "Outcome": "ravine.records.schema",
     "Problem": "ravine.problems",
     "Question": "ravine.comparison",
@@ -39,6 +41,7 @@ __all__ = [
     "Comparison",
     "Facts",
     "Method",
+    "ModuleProblem",
     "Outcome",
     "Problem",
     "Question",

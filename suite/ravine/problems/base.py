@@ -101,6 +101,8 @@ class Traits:
         lag: the gradient is taken at the point of so many steps ago.
         smooth: twice differentiable wherever the facts speak of it.
         budget: steps a run gets unless the user says otherwise.
+        unstacked: why a network's runs are evaluated one by one; empty where they share
+            batched products.
     """
 
     stochastic: bool = False
@@ -109,6 +111,7 @@ class Traits:
     lag: int = 0
     smooth: bool = True
     budget: int = 1000
+    unstacked: str = ""
 
 
 class Problem(ABC):

@@ -1,8 +1,13 @@
-"""A user's own f(x) as a problem: `path/to/file.py:function` or `package.module:function`."""
+"""A user's own problem: `path/to/file.py:function` or `package.module:function`.
 
+The function is an f(x), or makes a problem.
+"""
+
+import copy
 import hashlib
 import inspect
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +15,106 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ravine.errors import BadValue
+from ravine.errors import BadValue, RavineError
 from ravine.loading import load_object
 from ravine.problems.analytic import Analytic, Interval
-from ravine.problems.base import Facts, Goal
+from ravine.problems.base import Facts, Goal, Problem
 from ravine.registry import Id
 
 TAKES = ("dim", "start", "spread", "domain", "minimum")
 
 
-def from_file(id: Id) -> Analytic:
+def from_file(id: Id) -> Problem:
+    """Make a problem of what a file defines.
+
+    A function that can be called without an argument, or whose return annotation is a
+    `Problem`, makes one (`make_problem() -> ModuleProblem`, say), and is called with the
+    arguments of the id; so is a class of problems.  Any other function is an f(x).
+
+    Args:
+        id: `file.py:function`; see `of_function` for what an f(x) takes.
+
+    Returns:
+        The problem, named as the id; its version changes with the file.  What a file makes
+        is made once in a process.
+
+    Raises:
+        UnknownName: no such file, module or function; with close matches.
+        BadValue: an argument is wrong, the function fails at its start, or it makes no problem.
+    """
+    found = load_object(id.name, "problem")
+    if isinstance(found, Problem):
+        if id.args or id.kwargs:
+            raise BadValue(
+                f"`{id.name}` is a problem already and takes no arguments; leave them out"
+            )
+        return _named(found, id, 1)
+    if not callable(found):
+        raise BadValue(f"`{id.name}` is no function but {found!r}; name a function of x")
+    return _made(found, id) if makes_problem(found) else of_function(found, id)
+
+
+def makes_problem(function: Callable[..., Any]) -> bool:
+    """Whether a function makes a problem, and is not an f(x).
+
+    Example:
+        >>> makes_problem(lambda x: x.sum()), makes_problem(lambda width=32: ...)
+        (False, True)
+    """
+    if isinstance(function, type) and issubclass(function, Problem):
+        return True
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # built in
+        return False
+    said = signature.return_annotation
+    if isinstance(said, str):
+        # as written, where annotations are not evaluated
+        said = getattr(inspect.unwrap(function), "__globals__", {}).get(said.strip("\"'"))
+    if isinstance(said, type) and issubclass(said, Problem):
+        return True
+    free = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return all(
+        p.default is not p.empty or p.kind in free for p in signature.parameters.values()
+    ) and not any(p.kind is free[0] for p in signature.parameters.values())
+
+
+@lru_cache(maxsize=4)
+def _made(function: Callable[..., Any], id: Id) -> Problem:
+    """The problem that a function makes; its data are read once in a process."""
+    signature = inspect.signature(function)
+    try:
+        signature.bind(*id.args, **dict(id.kwargs))
+    except TypeError as error:
+        takes = ", ".join(signature.parameters) or "no arguments"
+        raise BadValue(f"`{id}`: {error}; `{id.name}` takes {takes}") from None
+    try:
+        built = function(*id.args, **dict(id.kwargs))
+    except BadValue as error:
+        raise BadValue(f"`{id}`: {error}") from error
+    except RavineError:
+        raise
+    except Exception as error:
+        raise BadValue(
+            f"`{id}` fails: {_line(error)}; mend the function, which must return a problem"
+        ) from error
+    if not isinstance(built, Problem):
+        raise BadValue(
+            f"`{id}` must return a problem such as a ModuleProblem, got one {type(built).__name__} "
+            f"(an f(x) takes its point without a default); mend what it returns"
+        )
+    return _named(built, id, _version(function))
+
+
+def _named(built: Problem, id: Id, version: int) -> Problem:
+    """A copy of a problem under an id."""
+    named = copy.copy(built)
+    for name, value in (("name", str(id)), ("version", version)):
+        object.__setattr__(named, name, value)
+    return named
+
+
+def of_function(function: Callable[..., Any], id: Id) -> Analytic:
     """Make a problem of a plain function of one point.
 
     The function takes a tensor `[n]` and returns a scalar tensor; it is stacked by
@@ -27,21 +122,15 @@ def from_file(id: Id) -> Analytic:
     there are no targets, and reports compare final values.
 
     Args:
+        function: f.
         id: `file.py:function`, with any of `dim` (2, or the length of the start), `start`
             and `spread` (half-width of the box around it that seeds begin in, 0.5; without
             a start, seeds begin anywhere in the domain), `domain` ((low, high) or one such
             pair for each coordinate, (-5, 5)) and `minimum` (the lowest value, if known).
 
-    Returns:
-        The problem, named as the id; its version changes with the file.
-
     Raises:
-        UnknownName: no such file, module or function; with close matches.
         BadValue: an argument is wrong, or the function fails at its start.
     """
-    function = load_object(id.name, "problem")
-    if not callable(function):
-        raise BadValue(f"`{id.name}` is no function but {function!r}; name a function of x")
     given = dict(id.kwargs)
     odd = [str(a) for a in id.args] + [k for k in given if k not in TAKES]
     if odd:

@@ -171,9 +171,13 @@ def happenings(answer: Comparison) -> Iterator[str]:
             f"problem{'s' * (n > 1)} (marked in the results)."
         )
     for p in answer.problems:
-        facts = problem(p).facts
-        if facts.goal is Goal.REFERENCE and not facts.targets:
-            yield f"{p} has no stored reference; its verdict is by test loss alone."
+        built = problem(p)
+        if built.facts.goal is Goal.REFERENCE and not built.facts.targets:
+            rows = answer.summary.filter(pl.col("problem") == p)
+            by = "final loss" if rows["test_loss"].is_null().all() else "test loss"
+            yield f"{p} has no stored reference; its verdict is by {by} alone."
+        if built.traits.unstacked:
+            yield f"{p} ran one network at a time, because {built.traits.unstacked}."
 
 
 def print_summary(answer: Comparison, index: Path) -> None:
