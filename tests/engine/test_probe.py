@@ -171,3 +171,11 @@ def test_a_formula_that_rounds_by_shape_is_blamed_itself(tmp_path: Path) -> None
     assert levels == {name: "alone", "rosenbrock": "elementwise"}
     assert frame.height == 64
     assert frame["key"].n_unique() == 64
+
+
+def test_sparse_gradients_run_alone():
+    """torch adds sparse tensors to views at a wrong place, so their runs share no storage."""
+    assert probe(method("sparseadam")) is Level.ALONE
+    store = torch.zeros(40)
+    store[10:12].add_(torch.ones(2).to_sparse())
+    assert store[10:12].sum() == 0, "torch has mended it; sparse gradients may be stacked again"

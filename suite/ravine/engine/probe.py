@@ -45,12 +45,13 @@ def probe(method: Method, shapes: Shapes | None = None) -> Level:
 
     Returns:
         The level; `Level.ALONE` where the step evaluates the loss itself, differentiates its
-        gradient or draws random numbers, or where nothing can be shared.
+        gradient, takes it sparse or draws random numbers, or where nothing can be shared.
     """
     key = (method.name, shapes)
     if key not in _found:
         needs = capabilities(method)
-        single = needs.closure or needs.graph or needs.random
+        # torch 2.13 adds a sparse tensor to a view past the view's place in its storage
+        single = needs.closure or needs.graph or needs.random or needs.sparse_only
         _found[key] = Level.ALONE if single else _highest(method, shapes)
     return _found[key]
 

@@ -35,6 +35,7 @@ FORMS = (
     Capabilities(graph=True, matrix_only=True),
     Capabilities(closure=True),
     Capabilities(closure=True, matrix_only=True),
+    Capabilities(closure=True, sparse_only=True),
     Capabilities(closure=True, graph=True),
     Capabilities(closure=True, graph=True, matrix_only=True),
 )

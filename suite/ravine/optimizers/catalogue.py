@@ -20,7 +20,11 @@ from ravine.registry import Entry, Id, Registry, parse
 
 methods: Registry[Method] = Registry(
     "method",
-    modules=("ravine.optimizers.torch_builtin",),
+    modules=(
+        "ravine.optimizers.torch_builtin",
+        "ravine.optimizers.newton",
+        "ravine.optimizers.wrappers",
+    ),
     group="ravine.methods",
     families=FAMILIES,
 )

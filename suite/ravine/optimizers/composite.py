@@ -83,3 +83,4 @@ class Fused(torch.optim.Optimizer):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take back what `state_dict` gave."""
         self.inner.load_state_dict(state_dict)
+        self.param_groups = self.inner.param_groups

@@ -42,8 +42,19 @@ def state_bytes_per_element(
                 f"({one_line(error)}); choose another shape"
             ) from error
     parameters = {id(p) for group in optimizer.param_groups for p in group["params"]}
-    held = {id(t): t.nbytes for t in _tensors([optimizer.state, optimizer.param_groups])}
+    held = {
+        id(t): t.nbytes
+        for part in _whole(optimizer)
+        for t in _tensors([part.state, part.param_groups])
+    }
     return sum(size for key, size in held.items() if key not in parameters) / prod(shape)
+
+
+def _whole(optimizer: torch.optim.Optimizer) -> Iterator[torch.optim.Optimizer]:
+    """An optimizer and all that it is made of."""
+    yield optimizer
+    for part in getattr(optimizer, "parts", ()):
+        yield from _whole(part)
 
 
 def _tensors(tree: object) -> Iterator[Shaped[Tensor, "..."]]:
