@@ -39,7 +39,11 @@ problems: Registry[Problem] = Registry(
         "ravine.problems.formulas.regressions",
         "ravine.problems.regression",
         "ravine.problems.networks.perceptron",
+        "ravine.problems.networks.deep",
+        "ravine.problems.networks.autoencoder",
         "ravine.problems.networks.convolution",
+        "ravine.problems.networks.sequences",
+        "ravine.problems.networks.transformer",
     ),
     group="ravine.problems",
 )
@@ -49,7 +53,8 @@ def problem(id: str | Id) -> Problem:
     """Build the problem that an id names.
 
     Args:
-        id: `rosenbrock(dim=10)`, or `path/to/file.py:function` for a plain f(x).
+        id: `rosenbrock(dim=10)`, or `path/to/file.py:function` for a plain f(x)
+            or for a function that makes a problem.
 
     Returns:
         The problem, under its canonical name.

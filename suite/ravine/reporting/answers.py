@@ -173,8 +173,8 @@ def happenings(answer: Comparison) -> Iterator[str]:
     for p in answer.problems:
         built = problem(p)
         if built.facts.goal is Goal.REFERENCE and not built.facts.targets:
-            rows = answer.summary.filter(pl.col("problem") == p)
-            by = "final loss" if rows["test_loss"].is_null().all() else "test loss"
+            shown = answer.summary.filter(pl.col("problem") == p)
+            by = "final loss" if shown["test_loss"].is_null().all() else "test loss"
             yield f"{p} has no stored reference; its verdict is by {by} alone."
         if built.traits.unstacked:
             yield f"{p} ran one network at a time, because {built.traits.unstacked}."

@@ -22,6 +22,11 @@ ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = MappingProxyType(
 )
 """What stands between two layers, by name."""
 
+IN_PLACE: Mapping[str, Callable[[Tensor], Tensor]] = MappingProxyType(
+    {"relu": torch.relu_, "tanh": torch.tanh_, "sigmoid": torch.sigmoid_, "gelu": functional.gelu}
+)
+"""The same, written over what a layer has just made; GELU's gradient needs its input."""
+
 EPSILON = 1e-5
 """What normalisation adds to a variance, as in `torch.nn`."""
 
@@ -30,8 +35,16 @@ def linear(
     x: Float[Tensor, "seeds some inputs batch"],
     weight: Float[Tensor, "seeds settings outputs inputs"],
     bias: Float[Tensor, "seeds settings outputs"] | None = None,
+    activation: Callable[[Tensor], Tensor] | None = None,
 ) -> Float[Tensor, "seeds settings outputs batch"]:
-    """W x + b for every network; x has one setting, shared by all, or one for each."""
+    """a(W x + b) for every network; x has one setting, shared by all, or one for each.
+
+    Args:
+        x: inputs.
+        weight: W.
+        bias: b, zero by default.
+        activation: a, the identity by default; may work in place.
+    """
     seeds, settings, outputs, inputs = weight.shape
     if x.shape[1] == 1:
         matrices = weight.reshape(seeds, settings * outputs, inputs)
@@ -45,7 +58,9 @@ def linear(
         if vectors is None
         else torch.baddbmm(vectors, matrices, columns)
     )
-    return product.view(seeds, settings, outputs, -1)
+    # before the view: in place on a view, autograd would copy
+    result = product if activation is None else activation(product)
+    return result.view(seeds, settings, outputs, -1)
 
 
 def batch_norm(
@@ -55,27 +70,36 @@ def batch_norm(
     name: str,
     moments: Moments | None = None,
     record: Record | None = None,
+    activation: Callable[[Tensor], Tensor] | None = None,
 ) -> Activations:
-    """Gain (x - mean) / sqrt(variance + eps) + shift, by the moments of the batch or by others.
+    """a(gain (x - mean) / sqrt(variance + eps) + shift), by the batch's moments or by others.
 
     The variance is the biased one, of the batch itself.
+
+    Args:
+        x: what is normalised.
+        gain: gain.
+        shift: shift.
+        name: of the layer, in `moments` and `record`.
+        moments: mean and variance to use; None for those of this very batch.
+        record: filled with the moments of this batch.
+        activation: a, the identity by default; may work in place.
 
     References:
         Ioffe and Szegedy (2015). Batch normalization. arXiv 1502.03167.
     """
-    flat = x.reshape(1, -1, x.shape[-1])
+    flat, weight, bias = x.reshape(1, -1, x.shape[-1]), gain.reshape(-1), shift.reshape(-1)
     if record is not None:
         variance, mean = torch.var_mean(x.detach(), dim=-1, correction=0)
         record[name] = (mean, variance)
-    result = functional.batch_norm(
-        flat,
-        None if moments is None else moments[name][0].reshape(-1),
-        None if moments is None else moments[name][1].reshape(-1),
-        gain.reshape(-1),
-        shift.reshape(-1),
-        training=moments is None,
-        eps=EPSILON,
-    )
+    if moments is None:
+        # one group for each feature is the same formula, by a kernel that is twice as fast
+        result = functional.group_norm(flat, flat.shape[1], weight, bias, EPSILON)
+    else:
+        mean, variance = (moment.reshape(-1) for moment in moments[name])
+        result = functional.batch_norm(flat, mean, variance, weight, bias, eps=EPSILON)
+    if activation is not None:
+        result = activation(result)
     return result.view_as(x)
 
 
@@ -83,12 +107,13 @@ def layer_norm(
     x: Activations,
     gain: Float[Tensor, "seeds settings features"],
     shift: Float[Tensor, "seeds settings features"],
+    activation: Callable[[Tensor], Tensor] | None = None,
 ) -> Activations:
-    """Each example normalised by the mean and variance of its own features.
+    """Each example normalised by the mean and variance of its own features, then activated.
 
     References:
         Ba, Kiros and Hinton (2016). Layer normalization. arXiv 1607.06450.
     """
-    variance, mean = torch.var_mean(x, dim=2, correction=0, keepdim=True)
-    scale = gain.unsqueeze(-1) * torch.rsqrt(variance + EPSILON)
-    return (x - mean) * scale + shift.unsqueeze(-1)
+    rows = functional.layer_norm(x.transpose(2, 3), (x.shape[2],), eps=EPSILON)
+    result = torch.addcmul(shift.unsqueeze(-1), rows.transpose(2, 3), gain.unsqueeze(-1))
+    return result if activation is None else activation(result)

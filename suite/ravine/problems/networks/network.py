@@ -195,9 +195,12 @@ def _seeds_first(
     point: Point, shapes: Mapping[str, tuple[int, ...]], seeds: int
 ) -> dict[str, Tensor]:
     """Parameters `[seeds, settings, *shape]` of a stack whose last dimension is the seeds."""
+    layout = {name: (-1, seeds, *shape) for name, shape in shapes.items()}
     return {
-        name: point[name].reshape(-1, seeds, *shape).transpose(0, 1)
-        for name, shape in shapes.items()
+        # a view that changes nothing would still be a node for the backward pass
+        name: (p if p.shape[1:] == size[1:] else p.reshape(size)).transpose(0, 1)
+        for name, size in layout.items()
+        for p in (point[name],)
     }
 
 

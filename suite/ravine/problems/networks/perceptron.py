@@ -4,7 +4,6 @@ import math
 from dataclasses import dataclass
 from itertools import pairwise
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -13,48 +12,45 @@ from ravine.errors import BadValue
 from ravine.problems import arguments
 from ravine.problems.base import Point
 from ravine.problems.catalogue import problems, short_id
-from ravine.problems.draws import generator
 from ravine.problems.networks.criteria import CROSS_ENTROPY
 from ravine.problems.networks.images import image_supply
-from ravine.problems.networks.layers import ACTIVATIONS, batch_norm, layer_norm, linear
+from ravine.problems.networks.initial import weights
+from ravine.problems.networks.layers import ACTIVATIONS, IN_PLACE, batch_norm, layer_norm, linear
 from ravine.problems.networks.model import Moments, Record
 from ravine.problems.networks.network import Network, network
 
 NORMS = ("none", "batch", "layer")
 """What follows the product of a hidden layer."""
 
-INITS = ("torch", "xavier", "he", "small", "large")
-"""How weights are drawn; see `Perceptron`."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Perceptron:
-    """Fully connected layers: h_l = a(norm(W_l h_(l-1) + b_l)), outputs W_L h_(L-1) + b_L.
+    """Fully connected layers: h_0 = W_0 x + b_0, then h_l = W_l a(norm(h_(l-1))) + b_l.
 
-    With skip connections, every hidden layer whose input is as wide as its output gives
-    h_(l-1) + h_l / sqrt(count of such layers) instead, a scale under which the variance of
-    activations stays bounded at any depth.  A layer that is normalised by its batch has no bias,
-    which the normalisation would remove.
+    With skip connections, layers between hidden layers of one width give
+    h_(l-1) + (W_l a(norm(h_(l-1))) + b_l) / sqrt(count of such layers) instead: what is added
+    has mean zero over the draw of W_l, so that from `he` weights under ReLU the mean of h^2
+    grows at most e-fold, at any depth.  (Had the sum been taken behind a ReLU, whose outputs
+    have a mean of their own, it would grow as e to the square root of the depth.)  The
+    parameters are those of the network without skips.  Layers that are normalised by
+    their batch have no bias, which the normalisation would remove.
 
-    Initial weights are uniform in +-1 / sqrt(fan_in) with such biases (`torch`, as
-    `torch.nn.Linear` begins), or normal with zero biases and variance 2 / (fan_in + fan_out)
-    (`xavier`) or 2 / fan_in (`he`), the latter's standard deviation divided by 5 (`small`) or
-    multiplied by 5 (`large`).  Normalisation begins with gain 1 and shift 0.
+    Weights begin as `initial.weights` says, uniform with such biases for `torch`, else with
+    zero biases; normalisation begins with gain 1 and shift 0.
 
     Args:
         sizes: features from the input to the output.
-        activation: a name in `ACTIVATIONS`.
+        activation: a, a name in `ACTIVATIONS`.
         bias: whether layers add a vector to their product.
         norm: one of `NORMS`.
         skip: whether there are skip connections.
         init: one of `INITS`.
-        code: position of a hidden layer that is left linear and without norm, as in an
-            autoencoder; 0 for none.
+        code: position in `sizes` of a hidden layer that is left linear and without norm, as
+            in an autoencoder; 0 for none.
 
     References:
-        Glorot and Bengio (2010). Understanding the difficulty of training deep feedforward
-        neural networks. AISTATS.  He et al. (2015). Delving deep into rectifiers. arXiv
-        1502.01852.  Hayou et al. (2021). Stable ResNet. arXiv 2010.12859.
+        He, Zhang, Ren and Sun (2016). Identity mappings in deep residual networks. arXiv
+        1603.05027.  Hayou et al. (2021). Stable ResNet. arXiv 2010.12859.
     """
 
     sizes: tuple[int, ...]
@@ -79,14 +75,19 @@ class Perceptron:
         return shapes
 
     @property
+    def depth(self) -> int:
+        """Layers with weights."""
+        return len(self.sizes) - 1
+
+    @property
     def normalised(self) -> bool:
-        """Whether hidden layers are normalised by their batch."""
-        return self.norm == "batch" and len(self.sizes) > 2
+        """Whether any layer is normalised by its batch."""
+        return "batch" in map(self._norm, range(self.depth))
 
     @property
     def smooth(self) -> bool:
         """Whether no activation has a kink."""
-        return self.activation != "relu" or len(self.sizes) == 2
+        return self.activation != "relu" or not any(map(self._hidden, range(self.depth)))
 
     @property
     def width(self) -> int:
@@ -100,17 +101,11 @@ class Perceptron:
             layer, _, part = name.partition(".")
             if part in ("norm.weight", "norm.bias"):
                 point[name] = torch.full(shape, float(part == "norm.weight"))
-            elif self.init == "torch":
-                fan_in = self.sizes[int(layer)]
-                draw = generator("start", name, *shape, seed).random(shape)
-                drawn = (2 * draw - 1) / math.sqrt(fan_in)
-                point[name] = torch.from_numpy(drawn.astype(np.float32))
-            elif part == "bias":
+            elif part == "bias" and self.init != "torch":
                 point[name] = torch.zeros(shape)
             else:
-                draw = generator("start", name, *shape, seed).standard_normal(shape)
-                scaled = draw * _deviation(self.init, shape[1], shape[0])
-                point[name] = torch.from_numpy(scaled.astype(np.float32))
+                fan_in, fan_out = self.sizes[int(layer)], self.sizes[int(layer) + 1]
+                point[name] = weights(self.init, name, shape, seed, fan_in, fan_out)
         return point
 
     def outputs(
@@ -121,39 +116,36 @@ class Perceptron:
         record: Record | None = None,
     ) -> Float[Tensor, "seeds settings outputs batch"]:
         """Outputs of every network for every example; see `Model`."""
-        x = inputs.transpose(1, 2).unsqueeze(1)
-        last = len(self.sizes) - 2
-        skips = sum(map(self._skips, range(last)))
-        for layer in range(last + 1):
-            before = x
-            x = linear(x, point[f"{layer}.weight"], point.get(f"{layer}.bias"))
-            norm = self._norm(layer)
+        x = h = inputs.transpose(1, 2).unsqueeze(1)
+        scale = 1 / math.sqrt(max(1, sum(map(self._skips, range(self.depth)))))
+        for layer in range(self.depth):
+            norm, hidden = self._norm(layer), self._hidden(layer)
+            weight, bias = point[f"{layer}.weight"], point.get(f"{layer}.bias")
+            alone = hidden and norm == "none" and not self.skip
+            product = linear(x, weight, bias, IN_PLACE[self.activation] if alone else None)
+            h = torch.add(h, product, alpha=scale) if self._skips(layer) else product
             if norm != "none":
                 gain, shift = (point[f"{layer}.norm.{part}"] for part in ("weight", "bias"))
+                activation = IN_PLACE[self.activation]
                 x = (
-                    batch_norm(x, gain, shift, str(layer), moments, record)
+                    batch_norm(h, gain, shift, str(layer), moments, record, activation)
                     if norm == "batch"
-                    else layer_norm(x, gain, shift)
+                    else layer_norm(h, gain, shift, activation)
                 )
-            if layer < last and not (self.code and layer == self.code):
-                x = ACTIVATIONS[self.activation](x)
-            if self._skips(layer):
-                x = torch.add(before, x, alpha=1 / math.sqrt(skips))
+            else:
+                x = ACTIVATIONS[self.activation](h) if hidden and not alone else h
         return x
 
+    def _hidden(self, layer: int) -> bool:
+        """Whether the layer is normalised and activated."""
+        return layer < self.depth - 1 and layer + 1 != self.code
+
     def _norm(self, layer: int) -> str:
-        plain = layer == len(self.sizes) - 2 or (self.code and layer == self.code)
-        return "none" if plain else self.norm
+        return self.norm if self._hidden(layer) else "none"
 
     def _skips(self, layer: int) -> bool:
-        hidden = 0 < layer < len(self.sizes) - 2
-        return self.skip and hidden and self.sizes[layer] == self.sizes[layer + 1]
-
-
-def _deviation(init: str, fan_in: int, fan_out: int) -> float:
-    if init == "xavier":
-        return math.sqrt(2 / (fan_in + fan_out))
-    return math.sqrt(2 / fan_in) * {"he": 1.0, "small": 0.2, "large": 5.0}[init]
+        inner = 0 < layer < self.depth - 1
+        return self.skip and inner and self.sizes[layer] == self.sizes[layer + 1]
 
 
 @problems.register("network", "mnist")
