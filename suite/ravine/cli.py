@@ -3,9 +3,12 @@
 Bad input is one sentence with its remedy on standard error and exit status 2.
 """
 
+import atexit
+import gc
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -31,16 +34,38 @@ Out = Annotated[Path, Parameter(help="Folder for the report: tables, figures, in
 
 
 @app.command(name="list")
-def list_(kind: Literal["problems", "methods"], *, tag: str = "", json: Json = False) -> None:
+def list_(
+    kind: Literal["problems", "methods"],
+    *,
+    tag: str = "",
+    unsupported: Annotated[bool, Parameter(negative="")] = False,
+    json: Json = False,
+) -> None:
     """List what can be compared, and on what.
 
     Args:
         kind: problems or methods.
         tag: Only the entries with this tag.
+        unsupported: Only the methods that cannot step at all, with the reason.
     """
     from ravine.reporting.listings import listing
 
-    print(_json(listing(kind, tag).records()) if json else listing(kind, tag).text())
+    listed = listing(kind, tag, unsupported)
+    print(_json(listed.records()) if json else listed.text())
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """No search for garbage, now and at the end of the process; torch's import leaves none.
+
+    Of the time that a process takes to import torch and end, the search is a quarter.
+    """
+    atexit.register(gc.freeze)
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 @app.command
@@ -52,7 +77,8 @@ def show(id: str, *, out: Out = OUT, json: Json = False) -> None:
     """
     from ravine.reporting.listings import card
 
-    shown = card(id, None if json else out)
+    with _uncollected():
+        shown = card(id, None if json else out)
     print(_json(shown.facts) if json else shown.text())
 
 

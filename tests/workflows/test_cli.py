@@ -1,11 +1,14 @@
 """What a person meets at the command line: answers, pictures, and errors in one sentence."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from ravine.cli import main
+from ravine.index import Index, Item, read
 
 LION = (Path(__file__).parents[2] / "lion.py").read_text()
 
@@ -78,7 +81,7 @@ def test_a_method_that_fits_little_does_not_narrow_the_ranks(
     assert ask("compare", "adam", "sgd", "muon", *problems, *QUICK) == 0
     out = capsys.readouterr().out
     assert "Profiles and ranks leave out muon" in out
-    assert "Left out: muon on 3 problems, because it needs every parameter to be a matrix" in out
+    assert "Left out: muon on 3 problems, because it needs a parameter that is a matrix" in out
     ranks = (place / "ravine-out" / "tables" / "ranks.csv").read_text().splitlines()
     assert [line.split(",")[-1] for line in ranks[1:]] == ["4", "4"]
 
@@ -125,10 +128,99 @@ def test_lists_and_cards(place: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert "surface-himmelblau.png" in out
     assert (place / "ravine-out" / "surface-himmelblau.png").exists()
     assert ask("show", "muon", "--json") == 0
-    assert json.loads(capsys.readouterr().out)["needs"] == ["matrix parameters"]
+    assert json.loads(capsys.readouterr().out)["needs"] == ["a matrix"]
     assert ask("show", "lion.py:Lion") == 0
     assert "elementwise" in capsys.readouterr().out
     assert ask("show", "valley.py:valley") == 0
+
+
+def alone(words: list[str], without: list[str]) -> subprocess.CompletedProcess[str]:
+    """Run the command in a process of its own in which some modules cannot be imported."""
+    code = (
+        f"import sys; sys.modules.update(dict.fromkeys({without!r})); "
+        f"from ravine.cli import main; main({words!r})"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120
+    )
+
+
+FITS = pytest.mark.skipif(not read().fits, reason="the index speaks of other versions")
+HEAVY = ["matplotlib", "polars", "scipy"]
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (["list", "problems"], 0, "himmelblau"),
+        pytest.param(["list", "methods"], 0, "adamw", marks=FITS),
+        pytest.param(["list", "methods", "--unsupported"], 0, "cannot step", marks=FITS),
+        (["list", "problems", "--tag", "sadle"], 2, "did you mean `saddle`"),
+        pytest.param(["show", "adamm"], 2, "did you mean `adam`", marks=FITS),
+    ],
+)
+def test_lists_do_without_torch(words: list[str], status: int, said: str) -> None:
+    """Lists and typing errors are answered where torch cannot even be imported."""
+    done = alone(words, [*HEAVY, "torch"])
+    assert (done.returncode, said in done.stdout + done.stderr) == (status, True), done.stderr
+
+
+@FITS
+def test_a_method_s_card_imports_little() -> None:
+    """A card of the catalogue needs torch, but none of its compiler, and no other library."""
+    done = alone(["show", "adamw", "--json"], [*HEAVY, "torch._dynamo"])
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["stacks"] == "elementwise"
+
+
+ABSENT = Item("far", ("zoo",), "From afar.", "no-such-distribution")
+STUCK = Item("stuck", ("zoo",), "A stuck one.", "torch", {"unsupported": "it needs a moon"})
+MOVING = Item("moving", ("zoo",), "One that moves.", "", {"stacks": "alone"})
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An index of one method that is not installed, one that cannot step, and one that can."""
+    index = Index({}, (), (ABSENT, MOVING, STUCK))
+    monkeypatch.setattr("ravine.index.read", lambda: index)
+    monkeypatch.setattr("ravine.index.entry_points", lambda group: [])
+
+
+@pytest.mark.usefixtures("small")
+def test_methods_that_are_not_installed_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    """Only methods at hand are listed; a line says how many more an extra brings."""
+    assert ask("list", "methods", "--tag", "zoo") == 0
+    out = capsys.readouterr().out
+    assert "stuck" in out
+    assert "far " not in out
+    assert 'With `pip install "ravine[zoo]"`: 1 more.' in " ".join(out.split())
+    assert ask("list", "methods", "--json") == 0
+    assert [row["name"] for row in json.loads(capsys.readouterr().out)] == ["moving", "stuck"]
+
+
+@pytest.mark.usefixtures("small")
+def test_methods_that_cannot_step_are_listed_with_the_reason(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """`--unsupported` leaves out whatever can step on anything."""
+    assert ask("list", "methods", "--unsupported", "--json") == 0
+    rows = [{"name": "stuck", "tags": ["zoo"], "reason": "it needs a moon"}]
+    assert json.loads(capsys.readouterr().out) == rows
+    assert ask("list", "methods", "--unsupported") == 0
+    assert "1 method cannot step" in capsys.readouterr().out
+
+
+def test_a_method_of_which_nothing_is_known_is_tried(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without findings in the index, `--unsupported` tries every method."""
+    unknown = Index({}, (), (Item("sgd"), Item("nowhere_at_all")))
+    monkeypatch.setattr("ravine.index.read", lambda: unknown)
+    monkeypatch.setattr("ravine.index.entry_points", lambda group: [])
+    assert ask("list", "methods", "--unsupported", "--json") == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert row["name"] == "nowhere_at_all"
+    assert "unknown method" in row["reason"]
 
 
 @pytest.mark.parametrize(
@@ -147,7 +239,10 @@ def test_lists_and_cards(place: Path, capsys: pytest.CaptureFixture[str]) -> Non
         (["compare", "adam", "--trials", "many"], "trials"),
         (["compare", "adam", "--jobs", "0"], "`--jobs` must be at least 1"),
         (["compare", "adam", "--colour", "red"], "--colour"),
-        (["compare", "muon", "sparseadam", "--problems", "sphere"], "none of the methods"),
+        (
+            ["compare", "muon", "muon_match_rms_adamw", "--problems", "sphere"],
+            "none of the methods",
+        ),
         (["compare", "adam", "--problems", "sphere(dim=0)"], "`dim` must be at least 1"),
         (["compare", "adam((", "sgd"], "expected"),
         (["compare", "adam", "--out", "lion.py/out"], "lion.py"),
@@ -157,7 +252,10 @@ def test_lists_and_cards(place: Path, capsys: pytest.CaptureFixture[str]) -> Non
         (["report"], "holds no comparison"),
         (["show", "nothing_at_all"], "unknown problem or method"),
         (["list", "problems", "--tag", "conditionned"], "did you mean `conditioned`"),
+        (["list", "methods", "--tag", "torhc"], "did you mean `torch`"),
+        (["list", "problems", "--unsupported"], "write `ravine list methods --unsupported`"),
         (["list", "optimisers"], "optimisers"),
+        (["show", "adamm"], "did you mean `adam`"),
         (["dance"], "dance"),
     ],
 )

@@ -3,7 +3,7 @@
 import io
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import wraps
 from importlib.resources import as_file, files
@@ -51,6 +51,11 @@ def style() -> Iterator[None]:
         yield
 
 
+def at_rest() -> AbstractContextManager[None]:
+    """No layout engine, so that saving a figure does not draw it once more beforehand."""
+    return matplotlib.rc_context({"figure.constrained_layout.use": False})
+
+
 def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
     """Decorate a function that draws a figure: it draws in the project's style."""
 
@@ -58,11 +63,13 @@ def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
     def inner(*args: P.args, **kwargs: P.kwargs) -> Figure:
         with style():
             figure = draw(*args, **kwargs)
-            # the layout creeps a little with every drawing; here it comes to rest, so that
-            # a file does not depend on what was saved before
-            figure.draw_without_rendering()
-            figure.draw_without_rendering()
-            figure.set_layout_engine("none")
+            # the layout creeps a little each time; here it comes to rest, so that a file
+            # does not depend on what was saved before
+            if engine := figure.get_layout_engine():
+                engine.execute(figure)
+                engine.execute(figure)
+            with at_rest():
+                figure.set_layout_engine(None)
             return figure
 
     return inner
@@ -164,15 +171,16 @@ def nothing(axes: Axes, sentence: str) -> None:
 
 def to_svg(figure: Figure) -> bytes:
     """The figure as SVG; the same figure gives the same bytes, on any day."""
-    buffer = io.BytesIO()
-    with style():
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    return buffer.getvalue()
+    return _saved(figure, "svg", {"Date": None, "Creator": None})
 
 
 def to_png(figure: Figure) -> bytes:
     """The figure as PNG, 150 pixels an inch."""
+    return _saved(figure, "png", {"Software": None})
+
+
+def _saved(figure: Figure, form: str, metadata: dict[str, None]) -> bytes:
     buffer = io.BytesIO()
-    with style():
-        figure.savefig(buffer, format="png", metadata={"Software": None})
+    with style(), at_rest():
+        figure.savefig(buffer, format=form, metadata=metadata)
     return buffer.getvalue()

@@ -1,59 +1,104 @@
-"""What `ravine list` and `ravine show` say."""
+"""What `ravine list` and `ravine show` say; torch and matplotlib are imported where needed."""
 
 import inspect
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from textwrap import indent
+from typing import TYPE_CHECKING, Any, Literal
 
-from ravine.engine.probe import probe
-from ravine.errors import BadValue, UnknownName, unknown
-from ravine.optimizers.base import Method
-from ravine.optimizers.capabilities import capabilities
-from ravine.optimizers.catalogue import method, methods
-from ravine.problems.analytic import Analytic
-from ravine.problems.base import Problem
-from ravine.problems.catalogue import problem, problems
+from ravine.errors import BadValue, RavineError, UnknownName, unknown
+from ravine.index import Catalogue, Item, catalogue, found, installed
 from ravine.registry import Registry, parse
-from ravine.reporting.drawing import to_png, to_svg
 from ravine.reporting.layout import Table, render
-from ravine.reporting.pages import write_files
-from ravine.reporting.surfaces import surface_figure
+
+if TYPE_CHECKING:
+    from ravine.problems.analytic import Analytic
+
+EXTRA = 'pip install "ravine[zoo]"'
+"""What installs the distributions that methods come from."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """The entries of a registry."""
+    """Some entries of a registry.
 
-    kind: str
-    rows: tuple[tuple[str, str, str], ...]
+    Args:
+        kind: "problems" or "methods".
+        rows: name, tags and a sentence for each.
+        says: what the sentence is.
+        absent: how many more there are in distributions that are not installed.
+    """
+
+    kind: Catalogue
+    rows: tuple[tuple[str, tuple[str, ...], str], ...]
+    says: Literal["summary", "reason"] = "summary"
+    absent: int = 0
 
     def records(self) -> list[dict[str, object]]:
         """For programs."""
-        return [{"name": n, "tags": t.split(", "), "summary": s} for n, t, s in self.rows]
+        return [{"name": n, "tags": list(t), self.says: s} for n, t, s in self.rows]
 
     def text(self) -> str:
         """For people."""
-        kind = self.kind if len(self.rows) != 1 else self.kind.removesuffix("s")
-        footer = f"{len(self.rows)} {kind}; `ravine show NAME` says more of one."
-        return render(Table(self.kind, ("name", "tags", "what it is"), self.rows, footer))
+        count = f"{len(self.rows)} {self.kind}"
+        if len(self.rows) == 1:
+            count = count.removesuffix("s")
+        title: str = self.kind
+        column, more = "what it is", "more"
+        footer = f"{count}; `ravine show NAME` says more of one."
+        if self.says == "reason":
+            title, column, more = "methods that cannot step", "why not", "not tried"
+            footer = f"{count} cannot step on anything that was tried."
+        if self.absent:
+            footer += f" With `{EXTRA}`: {self.absent} {more}."
+        rows = tuple((name, ", ".join(tags), said) for name, tags, said in self.rows)
+        return render(Table(title, ("name", "tags", column), rows, footer))
 
 
-def listing(kind: str, tag: str = "") -> Listing:
-    """List problems or methods.
+def listing(kind: Catalogue, tag: str = "", unsupported: bool = False) -> Listing:
+    """List problems or methods, importing neither.
 
     Args:
         kind: "problems" or "methods".
         tag: only entries with this tag.
+        unsupported: only methods that cannot step at all, with the reason.
 
     Raises:
         UnknownName: no entry has the tag.
+        BadValue: problems are asked for those that cannot step.
     """
-    registry: Registry[Problem] | Registry[Method] = problems if kind == "problems" else methods
-    if tag and tag not in registry.tags:
-        raise unknown("tag", tag, registry.tags, f"tags are {', '.join(registry.tags)}")
-    entries = [registry[name] for name in (registry.tagged(tag) if tag else registry)]
-    return Listing(kind, tuple((e.name, ", ".join(sorted(e.tags)), e.summary) for e in entries))
+    if unsupported and kind == "problems":
+        raise BadValue(
+            "`--unsupported` lists methods that cannot step, not problems; "
+            "write `ravine list methods --unsupported`"
+        )
+    items = catalogue(kind)
+    if tag:
+        tags = sorted({tag for item in items for tag in item.tags})
+        if tag not in tags:
+            raise unknown("tag", tag, tags, f"tags are {', '.join(tags)}")
+        items = tuple(item for item in items if tag in item.tags)
+    here = [item for item in items if not item.needs or installed(item.needs)]
+    absent = len(items) - len(here)
+    if unsupported:
+        reasons = [(item, _obstacle(item)) for item in here]
+        rows = tuple((item.name, item.tags, reason) for item, reason in reasons if reason)
+        return Listing(kind, rows, "reason", absent)
+    return Listing(kind, tuple((i.name, i.tags, i.summary) for i in here), absent=absent)
+
+
+def _obstacle(item: Item) -> str:
+    """Why a method cannot step at all, empty where it can."""
+    if item.found:
+        return str(item.found.get("unsupported", ""))
+    from ravine.optimizers.capabilities import capabilities
+    from ravine.optimizers.catalogue import method
+
+    try:
+        return capabilities(method(item.name)).reason or ""
+    except RavineError as error:
+        return str(error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +123,8 @@ class Card:
         for name, value in self.facts.items():
             if name == "critical_points":
                 lines += [f"  {name}:", *(f"    {_point(p)}" for p in value)]  # type: ignore[attr-defined]
+            elif name == "invariance":
+                lines += [f"  {name}:", *(f"    {p}: {v}" for p, v in value.items())]  # type: ignore[attr-defined]
             elif name != "name":
                 lines.append(f"  {name}: {_value(value)}")
         lines += [f"  picture: {path}" for path in self.pictures]
@@ -97,16 +144,17 @@ def card(id: str, out: Path | None) -> Card:
     name = parse(id).name
     if ":" in name:
         try:
-            return _method_card(method(id))
+            return _method_card(id)
         except BadValue as error:
             try:
-                return _problem_card(problem(id), out)
+                return _problem_card(id, out)
             except BadValue as other:
                 raise BadValue(f"{error}; as a problem: {other}") from None
-    if name in set(problems):
-        return _problem_card(problem(id), out)
-    if name in set(methods):
-        return _method_card(method(id))
+    problems, methods = ([i.name for i in catalogue(k)] for k in ("problems", "methods"))
+    if name in problems:
+        return _problem_card(id, out)
+    if name in methods:
+        return _method_card(id)
     raise unknown(
         "problem or method",
         name,
@@ -115,7 +163,11 @@ def card(id: str, out: Path | None) -> Card:
     )
 
 
-def _problem_card(shown: Problem, out: Path | None) -> Card:
+def _problem_card(id: str, out: Path | None) -> Card:
+    from ravine.problems.analytic import Analytic
+    from ravine.problems.catalogue import problem, problems
+
+    shown = problem(id)
     facts = shown.facts
     known: dict[str, object] = {
         "name": shown.name,
@@ -138,6 +190,7 @@ def _problem_card(shown: Problem, out: Path | None) -> Card:
         "strong_convexity": facts.strong_convexity,
         "box": shown.traits.box,
         "lag": shown.traits.lag,
+        "one_at_a_time": shown.traits.unstacked,
         "source": facts.source,
     }
     known |= {
@@ -145,37 +198,36 @@ def _problem_card(shown: Problem, out: Path | None) -> Card:
     }
     pictures: tuple[Path, ...] = ()
     if out is not None and isinstance(shown, Analytic):
-        figure = surface_figure(shown)
-        stem = "surface-" + "".join(c if c.isalnum() or c in "-_." else "_" for c in shown.name)
-        files = {f"{stem}.png": to_png(figure), f"{stem}.svg": to_svg(figure)}
-        pictures = write_files(out, files)[:1]
+        pictures = _pictures(shown, out)
     return Card(shown.name, _described(problems, shown.name), known, pictures)
 
 
-def _method_card(shown: Method) -> Card:
-    able = capabilities(shown)
+def _pictures(shown: "Analytic", out: Path) -> tuple[Path, ...]:
+    from ravine.reporting.drawing import to_png, to_svg
+    from ravine.reporting.pages import write_files
+    from ravine.reporting.surfaces import surface_figure
+
+    figure = surface_figure(shown)
+    stem = "surface-" + "".join(c if c.isalnum() or c in "-_." else "_" for c in shown.name)
+    files = {f"{stem}.png": to_png(figure), f"{stem}.svg": to_svg(figure)}
+    return write_files(out, files)[:1]
+
+
+def _method_card(id: str) -> Card:
+    from ravine.optimizers.catalogue import method, methods
+
+    shown = method(id)
     known: dict[str, object] = {
         "name": shown.name,
         "tuned": {k.name: [k.low, k.high, str(k.scale)] for k in shown.knobs},
         "fixed": {k: str(v) for k, v in shown.fixed.items()},
-        "stacks": str(probe(shown)),
-        "needs": [
-            words
-            for words, needed in (
-                ("a closure", able.closure),
-                ("sparse gradients", able.sparse_only),
-                ("matrix parameters", able.matrix_only),
-            )
-            if needed
-        ],
+        **found(shown),
         "source": shown.source,
     }
-    if able.reason:
-        known["unsupported"] = able.reason
     return Card(shown.name, _described(methods, shown.name), known)
 
 
-def _described(registry: Registry[Problem] | Registry[Method], id: str) -> str:
+def _described(registry: Registry[Any], id: str) -> str:
     name = parse(id).name
     try:
         factory = registry[name].factory

@@ -1,6 +1,7 @@
 """Pictures of test problems: the surface over its domain, with what is known of it."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -120,13 +121,24 @@ def _evaluate(
     flat = torch.stack([g.flatten() for g in grid], -1)
     base = torch.tensor(view.base, dtype=torch.float64)
     parts = []
-    for part in torch.split(flat, max(1, _NUMBERS // problem.dim)):
-        x = base.expand(len(part), problem.dim).clone()
-        x[:, : len(sides)] = part
-        with torch.no_grad():
+    with torch.no_grad(), _one_thread():
+        for part in torch.split(flat, max(1, _NUMBERS // problem.dim)):
+            x = base.expand(len(part), problem.dim).clone()
+            x[:, : len(sides)] = part
             parts.append(problem.f(x))
     values: Float64[np.ndarray, "..."] = torch.cat(parts).double().reshape(grid[0].shape).numpy()
     return values
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """A grid of two coordinates takes a millisecond; waking a second thread took seventy."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _curve(

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -359,7 +359,7 @@ def recurrent_adding(steps: int = 20) -> Network:
     Raises:
         BadValue: `steps` is less than 2.
     """
-    built = recurrent_memory("adding", steps)
+    built = cast(Network, recurrent_memory("adding", steps))
     id = short_id(recurrent_adding, {"steps": steps})
     return network(built.model, built.supply, built.criterion, built.traits.budget, id)
 
