@@ -6,6 +6,7 @@ Every method is tried, paired with every problem by the one function that plans 
 probed for how far its runs share tensors.  Writes `reports/tables/coverage.md` and `.csv`.
 """
 
+import re
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -26,7 +27,9 @@ def row(made: Method, formulas: Sequence[Problem], networks: Sequence[Problem]) 
     """A line of the table: what a method runs on, and why not on the rest."""
     reasons = {p.name: mismatch(p, made) for p in (*formulas, *networks)}
     fit = [sum(reasons[p.name] is None for p in group) for group in (formulas, networks)]
-    left_out = sorted({reason for reason in reasons.values() if reason})
+    # reasons that differ in their numbers alone are one
+    alike = {re.sub(r"[\d.]+", "n", reason): reason for reason in reasons.values() if reason}
+    left_out = sorted(alike.values())
     stacks = str(probe(made)) if fit[0] else ""
     return (
         made.name,

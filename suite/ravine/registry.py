@@ -5,8 +5,9 @@ An id is a name with optional arguments in brackets, and arguments may be ids ag
     rosenbrock      adamw(lr=0.001)      gaussian_noise(rosenbrock(dim=10), scale=0.1)
     my_package.module:MyOptimizer(lr=0.1)               path/to/file.py:MyOptimizer
 
-A bare word that is no literal (`relu` in `mnist_mlp(activation=relu)`) is a string; a
-name with brackets is an id. Reading what was printed gives the same id back.
+A bare word that is no literal (`relu` in `mnist_mlp(activation=relu)`) is a string, but
+`true` and `false` are the values; a name with brackets is an id. Reading what was printed
+gives the same id back.
 """
 
 import ast
@@ -86,12 +87,13 @@ def parse(text: str) -> Id:
 
 
 _NOT_A_LITERAL = object()
-_INFINITIES = {"inf": float("inf"), "-inf": -float("inf")}
+_WORDS = {"inf": float("inf"), "-inf": -float("inf"), "true": True, "false": False}
+"""Words that Python would not read as values, and people write as such."""
 
 
 def _literal(word: str) -> object:
-    if word in _INFINITIES:
-        return _INFINITIES[word]
+    if word in _WORDS:
+        return _WORDS[word]
     try:
         return ast.literal_eval(word)
     except (ValueError, SyntaxError):

@@ -131,6 +131,12 @@ def test_every_method_has_the_same_rates():
     assert Knob("lr", 1e-7, 10.0, Scale.LOG) == LEARNING_RATE
 
 
+def test_false_is_false_however_it_is_written():
+    """A small `false` is no word that counts as true: Nesterov's momentum is off."""
+    for word in ("False", "false"):
+        assert method(f"sgd(lr=0.1, momentum=0.9, nesterov={word})").fixed["nesterov"] is False
+
+
 def test_fixed_hyperparameters_leave_the_space():
     """What the id gives a value is in every setting and is no knob."""
     made = method("heavy_ball(lr=0.1)")
