@@ -174,7 +174,7 @@ def test_a_formula_that_rounds_by_shape_is_blamed_itself(tmp_path: Path) -> None
 
 
 def test_sparse_gradients_run_alone():
-    """torch adds sparse tensors to views at a wrong place, so their runs share no storage."""
+    """Torch adds sparse tensors to views at a wrong place, so their runs share no storage."""
     assert probe(method("sparseadam")) is Level.ALONE
     store = torch.zeros(40)
     store[10:12].add_(torch.ones(2).to_sparse())

@@ -13,7 +13,6 @@ from ravine.problems.base import Problem
 from ravine.records.schema import VERSION
 from ravine.registry import Id, parse
 
-
 RULES = 2
 """Raised when the rules change by which runs are scored, so that no two rules are mixed."""
 
