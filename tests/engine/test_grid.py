@@ -10,21 +10,23 @@ from ravine.engine.grid import run_grid
 from ravine.engine.probe import probe
 from ravine.engine.rows import Level
 from ravine.engine.solo import solve
+from ravine.index import catalogue
 from ravine.optimizers.base import Setting
-from ravine.optimizers.capabilities import capabilities
-from ravine.optimizers.catalogue import methods
 from ravine.problems.analytic import Analytic
 from ravine.problems.catalogue import problems
 from ravine.records.schema import NEVER
 
 FORMULAS = [name for name in problems if "analytic" in problems[name].tags]
-STACKABLE = [
-    name
-    for name in methods
-    if probe(method(name)) is not Level.ALONE
-    and not capabilities(method(name)).matrix_only
-    and not capabilities(method(name)).sparse_only
-]
+STACKS = {
+    item.name: item.found["stacks"]
+    for item in catalogue("methods")
+    if not {"unsupported"} & set(item.found) and "a matrix" not in item.found["needs"]
+}
+"""How far the runs of methods share a tensor, as the index has it: nothing is tried here."""
+
+OWN = {item.name for item in catalogue("methods") if not item.needs}
+STACKABLE = [name for name in sorted(OWN & set(STACKS)) if STACKS[name] != "alone"]
+ZOO = [name for name in sorted(set(STACKS) - OWN) if STACKS[name] == "elementwise"]
 
 
 def formula(name: str) -> Analytic:
@@ -72,7 +74,9 @@ def test_every_formula_stacks_bit_for_bit(name: str) -> None:
         assert grid.runs[0].at(g, 1) == solve(one, setting, 1, 40)
 
 
-@pytest.mark.parametrize("name", STACKABLE)
+@pytest.mark.parametrize(
+    "name", [*STACKABLE, *(pytest.param(name, marks=pytest.mark.slow) for name in ZOO)]
+)
 def test_every_method_stacks_bit_for_bit(name: str) -> None:
     """Every method that the probe lets stack gives the same bits stacked and alone."""
     stack = [formula(n) for n in ("sphere(dim=3)", "rosenbrock", "gaussian_noise")]
