@@ -8,7 +8,6 @@ import math
 
 import torch
 from jaxtyping import Float
-from scipy.optimize import brentq
 from torch import Tensor
 
 from ravine.problems.analytic import Analytic
@@ -92,6 +91,8 @@ def _next_to_best(dim: int) -> list[tuple[float, ...]]:
             return 20 * rate * math.exp(-rate * t) + turn * ripple
 
         if slope(0.76) < 0:
+            from scipy.optimize import brentq  # a quarter of a second that few ask for
+
             t = brentq(slope, 0.76, 1.0, xtol=1e-15)
             ripple = math.exp(share * math.cos(2 * math.pi * t) + 1 - share)
             value = -20 * math.exp(-rate * t) - ripple + 20 + math.e
