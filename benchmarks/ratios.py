@@ -2,18 +2,22 @@
 
     python benchmarks/ratios.py catalogue    the whole catalogue against the plain loop
     python benchmarks/ratios.py network      a stacked MNIST network against single ones
+    python benchmarks/ratios.py deep         stacked deep networks against single ones
     python benchmarks/ratios.py single       one run of the engine against a bare torch loop
 
-Formulas and single runs use one thread; the network is timed with one and with all cores,
+Formulas and single runs use one thread; networks are timed with one and with all cores,
 both sides alike.  Seconds depend on the machine and its other work; ratios much less.
 """
 
 import argparse
+import math
 import random
 import statistics
 import time
+from collections.abc import Callable
 
 import torch
+from torch import nn
 
 from ravine.engine.grid import run_grid
 from ravine.engine.network_grid import run_network_grid
@@ -27,6 +31,7 @@ from ravine.optimizers.space import trials
 from ravine.problems.analytic import Analytic
 from ravine.problems.base import Problem
 from ravine.problems.catalogue import problem, problems
+from ravine.problems.networks.deep import CORNERS
 
 
 def formulas() -> list[Analytic]:
@@ -122,6 +127,97 @@ def _peak() -> float:
     return max(rates)
 
 
+class Deep(nn.Module):
+    """`deep_mlp` of 20 layers as one writes it with torch's own layers."""
+
+    def __init__(self, norm: str, skip: bool, depth: int = 20, width: int = 64) -> None:
+        super().__init__()
+
+        def block(outputs: int, last: bool = False) -> nn.Sequential:
+            bias = last or norm == "none"
+            layers: list[nn.Module] = [nn.ReLU(), nn.Linear(width, outputs, bias=bias)]
+            if norm == "batch":
+                layers.insert(0, nn.BatchNorm1d(width, track_running_stats=False))
+            return nn.Sequential(*layers)
+
+        self.first = nn.Linear(784, width, bias=norm == "none")
+        self.blocks = nn.ModuleList(block(width) for _ in range(depth - 2))
+        self.last = block(10, last=True)
+        self.scale = 1 / math.sqrt(depth - 2) if skip else 0.0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.first(x)
+        for block in self.blocks:
+            x = torch.add(x, block(x), alpha=self.scale) if self.scale else block(x)
+        return self.last(x)
+
+
+def deep(steps: int, repeats: int) -> None:
+    """Train 4 settings x 4 seeds of each corner of depth 20 stacked and one by one, twice."""
+    settings = [Setting(method("adamw"), (("lr", lr),)) for lr in (1e-4, 3e-4, 1e-3, 3e-3)]
+    runs = [(setting, seed) for setting in settings for seed in range(4)]
+    for threads in sorted({1, default_jobs()}):
+        torch.set_num_threads(threads)
+        for corner, (norm, skip, _) in CORNERS.items():
+            net = problem(f"deep_{corner}_20")
+            ours, plain = [], []
+            for _ in range(repeats):
+                stacked = _stacked(net, settings, 4, steps)
+                modules = sum(
+                    _trained(Deep(norm, skip), net, dict(setting.values)["lr"], seed, steps)
+                    for setting, seed in runs
+                )
+                solo = -_seconds(lambda net=net: [solve(net, *r, 1, torch.float32) for r in runs])
+                solo += _seconds(
+                    lambda net=net: [solve(net, *r, steps, torch.float32) for r in runs]
+                )
+                ours.append(solo / stacked)
+                plain.append(modules / stacked)
+            print(
+                f"{corner}, {threads} thread{'s' * (threads > 1)}: one by one / stacked: "
+                f"{_spread(plain)} as nn.Module, {_spread(ours)} by engine.solo",
+                flush=True,
+            )
+
+
+def _stacked(net: Problem, settings: list[Setting], seeds: int, steps: int) -> float:
+    """Seconds of all steps but the first, without set-up and test."""
+    ticks = []
+    pairs = [(s, Level.ELEMENTWISE) for s in settings]
+    run_network_grid(
+        net, pairs, range(seeds), steps, tick=lambda _: ticks.append(time.perf_counter())
+    )
+    return ticks[-1] - ticks[0]
+
+
+def _trained(module: nn.Module, net: Problem, rate: float, seed: int, steps: int) -> float:
+    """Seconds of all steps but the first of the loop that everyone writes."""
+    optimizer = torch.optim.AdamW(module.parameters(), lr=rate)
+    losses, started = [], 0.0
+    for step in range(steps):
+        data = net.batch([seed], step)
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(module(data["inputs"][0]), data["targets"][0])
+        losses.append(loss.item())
+        loss.backward()
+        optimizer.step()
+        started = started or time.perf_counter()
+    return time.perf_counter() - started
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def _spread(ratios: list[float]) -> str:
+    return (
+        f"median {statistics.median(ratios):.2f} of {len(ratios)} ({min(ratios):.2f} to "
+        f"{max(ratios):.2f})"
+    )
+
+
 def single(steps: int, repeats: int) -> None:
     """Time one run of the engine beside the loop that everyone writes, in turns."""
     for name, rate in (("rosenbrock", 1e-3), ("mnist_mlp", 1e-3)):
@@ -164,7 +260,7 @@ def _bare(one: Problem, rate: float, steps: int, dtype: torch.dtype) -> None:
 def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("figure", choices=["catalogue", "network", "single"])
+    parser.add_argument("figure", choices=["catalogue", "network", "deep", "single"])
     parser.add_argument("--steps", type=int, help="optimizer steps of each run")
     parser.add_argument("--seeds", type=int, default=25)
     parser.add_argument("--samples", type=int, default=120, help="runs repeated alone")
@@ -176,6 +272,8 @@ def main() -> None:
         catalogue(asked.steps or 1000, asked.seeds, asked.samples, asked.block)
     elif asked.figure == "network":
         network(asked.steps or 40, asked.repeats)
+    elif asked.figure == "deep":
+        deep(asked.steps or 20, asked.repeats)
     else:
         single(asked.steps or 2000, asked.repeats)
 

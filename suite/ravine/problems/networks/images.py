@@ -82,8 +82,8 @@ class ImageSupply:
 
 
 def pixels(images: Float[Tensor, "*images"]) -> Float[Tensor, "*images"]:
-    """Normalised pixels of MNIST back on the scale from 0 to 1."""
-    return (images * MNIST_SD + MNIST_MEAN).clamp(0.0, 1.0)
+    """Normalised pixels of MNIST back on the scale from 0 to 1, where they are k / 255."""
+    return (images * MNIST_SD + MNIST_MEAN).mul_(255.0).round_().div_(255.0)
 
 
 def image_supply(batch: int, data: str = "") -> tuple[ImageSupply, int]:

@@ -30,10 +30,10 @@ class Perceptron:
     With skip connections, layers between hidden layers of one width give
     h_(l-1) + (W_l a(norm(h_(l-1))) + b_l) / sqrt(count of such layers) instead: what is added
     has mean zero over the draw of W_l, so that from `he` weights under ReLU the mean of h^2
-    grows at most e-fold, at any depth.  (Had the sum been taken behind a ReLU, whose outputs
-    have a mean of their own, it would grow as e to the square root of the depth.)  The
-    parameters are those of the network without skips.  Layers that are normalised by
-    their batch have no bias, which the normalisation would remove.
+    grows about e-fold in all, at any depth.  (Sums behind the ReLU, whose outputs have a mean
+    of their own, would grow as an exponential of the square root of the depth.)  The
+    parameters are those of the network without skips.  Layers that are normalised by their
+    batch have no bias, which the normalisation would remove.
 
     Weights begin as `initial.weights` says, uniform with such biases for `torch`, else with
     zero biases; normalisation begins with gain 1 and shift 0.
