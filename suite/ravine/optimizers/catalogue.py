@@ -13,7 +13,7 @@ from ravine.loading import load_object
 from ravine.optimizers.base import Build, Hyper, Layout, Method, ruled
 from ravine.optimizers.capabilities import TINY, undisturbed
 from ravine.optimizers.hyperparameters import described, hyperparameters, specialise, template
-from ravine.optimizers.layouts import arrange
+from ravine.optimizers.layouts import arrange, join_alone
 from ravine.optimizers.space import trials
 from ravine.optimizers.zoo import FAMILIES
 from ravine.registry import Entry, Id, Registry, parse
@@ -146,13 +146,20 @@ def _constructed(base: Method, id: Id) -> Method:
     (setting,) = trials(made, 1)
     refusal: Exception | None = None
     with undisturbed():
-        for layout, shape in product(Layout, TINY):  # some take matrices only, or a model
+        lonely = False
+        for again, layout, shape in product((False, True), Layout, TINY):
+            # some take matrices only, or a model, or talk to other processes
+            if again and not lonely:
+                break
             try:
+                if again:
+                    join_alone()
                 x = torch.zeros(shape, device="cpu", requires_grad=True)
                 given = {**ruled(made.build, 1000), **setting.hyper}
                 built: object = made.build(*arrange([x], layout), **given)
             except Exception as error:
-                refusal = error if layout is Layout.PARAMETERS else refusal
+                refusal = error if layout is Layout.PARAMETERS and not again else refusal
+                lonely |= "process group" in str(error)
             else:
                 if not isinstance(built, torch.optim.Optimizer):
                     raise _no_optimizer(id, f"one returning {type(built).__name__}")

@@ -136,8 +136,8 @@ def has_networks(answer: Comparison) -> bool:
 
 
 def networks(summary: pl.DataFrame) -> pl.DataFrame:
-    """The rows of a summary that have an accuracy."""
-    return summary.filter(pl.col("accuracy").is_not_null())
+    """The rows of a summary that were tested."""
+    return summary.filter(pl.col("test_loss").is_not_null())
 
 
 def happenings(answer: Comparison) -> Iterator[str]:
