@@ -16,7 +16,7 @@ from ravine.errors import BadValue, UnknownName, unknown
 def load_object(reference: str, kind: str) -> object:
     """Import the object that a reference names.
 
-    A file is loaded under a module name made of its path and time of change, so two files
+    A file is loaded under a module name made of its path and content, so two files
     of one name do not meet and an edited file is read anew.  While it loads, its folder is
     on `sys.path`, for it may import its siblings.
 
@@ -57,8 +57,9 @@ def _from_file(path: Path) -> ModuleType:
         close = difflib.get_close_matches(file.name, beside, n=3)
         hint = f"did you mean {' or '.join(f'`{c}`' for c in close)}?" if close else ""
         raise UnknownName(f"no file `{path}`; {hint or 'paths start at the current folder'}")
-    stamp = f"{file}\x1f{file.stat().st_mtime_ns}\x1f{file.stat().st_size}"
-    name = f"{file.stem}_{hashlib.sha256(stamp.encode()).hexdigest()[:12]}"
+    # two edits within one tick of the clock differ in nothing but their content
+    stamp = str(file).encode() + b"\x1f" + file.read_bytes()
+    name = f"{file.stem}_{hashlib.sha256(stamp).hexdigest()[:12]}"
     if name in sys.modules:
         return sys.modules[name]
     spec = spec_from_file_location(name, file)
