@@ -1,5 +1,6 @@
 """Objects of a user's own are found where they are said to be, and mistakes are explained."""
 
+import os
 import pickle
 import sys
 from pathlib import Path
@@ -41,6 +42,17 @@ def test_an_edited_file_is_read_anew(here: Path) -> None:
     load_object("mine.py:answer", "problem")
     (here / "mine.py").write_text("answer = 'another'\n")
     assert load_object("mine.py:answer", "problem") == "another"
+
+
+def test_an_edit_of_the_same_size_in_the_same_second_is_read_anew(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bytecode is kept by size and second, which two edits can share; the content decides."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    for answer in (42, 43):
+        (here / "mine.py").write_text(f"answer = {answer}\n")
+        os.utime(here / "mine.py", (1e9, 1e9))
+        assert load_object("mine.py:answer", "problem") == answer
 
 
 def test_files_of_one_name_do_not_meet(here: Path) -> None:
