@@ -147,6 +147,23 @@ class Network(Problem):
             found["accuracy"] = (right / examples).view(stack)
         return found
 
+    def answers(
+        self, point: Point, data: Data, moments: Moments | None = None
+    ) -> tuple[Float[Tensor, "1 networks outputs examples"], Shaped[Tensor, "1 batch ..."]]:
+        """What every stacked network answers to the same examples, and what is right.
+
+        Args:
+            point: parameters, `[*stack, *shape]`; float64 parameters see float64 inputs.
+            data: `inputs` [batch, *example] and `targets` [batch, ...].
+            moments: of batch normalisation, from `moments`; None for those of these examples.
+
+        Returns:
+            Outputs, and targets as the criterion takes them.
+        """
+        parameters = _seeds_first(point, self.shapes, 1)
+        inputs, targets = (_like(data[n][None], parameters) for n in ("inputs", "targets"))
+        return self.model.outputs(parameters, inputs, moments), targets
+
     def _errors(
         self,
         point: Point,

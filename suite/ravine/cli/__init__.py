@@ -1,4 +1,4 @@
-"""The command line: `ravine list | show | compare | run | report`.
+"""The command line: `ravine list | show | compare | run | report | landscape`.
 
 Bad input is one sentence with its remedy on standard error and exit status 2.
 """
@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console
 
+from ravine.cli.landscape import landscape
 from ravine.errors import RavineError
 
 STORE = Path("ravine-store")
@@ -27,6 +28,8 @@ app = App(
     result_action="return_value",
     suppress_keyboard_interrupt=False,  # `main` says what is kept
 )
+
+app.command(landscape)
 
 Json = Annotated[bool, Parameter(negative="", help="Print JSON for programs instead of tables.")]
 Store = Annotated[Path, Parameter(help="Folder of the results; what it holds is not run again.")]
