@@ -1,0 +1,1 @@
+"""Critical points: found from many starts, certified, and classified by their curvature."""
