@@ -138,7 +138,7 @@ def smoothness(surface: Surface, x: Float[Tensor, " P"], rates: Sequence[float])
         >>> bowl = surface(problem("sphere(dim=2)"))
         >>> found = smoothness(bowl, torch.tensor([1.0, 0.0], dtype=torch.float64), [0.1, 0.2])
         >>> f"{found.beta:.6f}, {found.predictiveness:.6f}"
-        '1.000000, 0.200000'
+        '2.000000, 0.800000'
 
     References:
         Santurkar, Tsipras, Ilyas and Madry (2018). How does batch normalization help
