@@ -7,10 +7,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ravine.engine.walk import walk
 from ravine.errors import BadValue
 from ravine.landscape.solutions import Solutions, kinds_of_pairs, solutions, spread
 from ravine.landscape.sources import surface
 from ravine.landscape.surface import accuracy, loss, pack
+from ravine.optimizers import Setting
+from ravine.optimizers.catalogue import method
 from ravine.problems import problem
 from ravine.problems.draws import generator
 
@@ -130,3 +133,27 @@ def test_labels_must_fit_and_one_solution_is_no_comparison() -> None:
         solutions(ground, torch.ones(1, 2), ["a"], [0])
     with pytest.raises(BadValue, match="got 2 points, 1 optimizers, 2 seeds"):
         solutions(ground, torch.eye(2), ["a"], [0, 1])
+
+
+def test_norms_tell_the_optimizers_of_a_network_apart_more_than_its_starts() -> None:
+    """Their variance between optimizers is over ten times that within (Im et al. 2016)."""
+    net = problem("mnist_mlp(widths=(16,), activation=tanh)")
+    ways = [
+        walk(net, Setting(method(id)), seed, 100, keep=(), data_seed=0)
+        for id in ("sgd(lr=0.1)", "adam(lr=0.001)", "rmsprop(lr=0.001)")
+        for seed in (0, 1)
+    ]
+    found = solutions(
+        surface(net, examples=256),
+        torch.stack([way.end for way in ways]),
+        [way.setting for way in ways],
+        [way.seed for way in ways],
+    )
+    assert spread(found, found.norms).ratio > 10
+    kinds = kinds_of_pairs(found)
+    apart = {
+        name: float(torch.stack([found.distances[i, j] for i, j in pairs]).mean())
+        for name, pairs in kinds.items()
+    }
+    # another optimizer leads elsewhere, yet nearer than another start does
+    assert 0.1 < apart["same start, other optimizer"] < apart["other start, same optimizer"]

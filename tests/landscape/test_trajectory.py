@@ -131,8 +131,8 @@ def test_a_random_walk_has_components_without_any_landscape() -> None:
 
 def test_what_is_no_path_is_refused_in_one_sentence() -> None:
     """Points that do not move, are not finite, or are too narrow."""
-    with pytest.raises(BadValue, match="all the same"):
-        components(torch.ones(4, 3))
+    with pytest.raises(BadValue, match="no path moves"):
+        trajectories(quadratic(3), [torch.ones(4, 3)], ["still"], [range(4)])
     with pytest.raises(BadValue, match="not finite"):
         components(torch.tensor([[0.0, math.inf], [0.0, 1.0]]))
     with pytest.raises(BadValue, match="2 directions need as many coordinates, got 1"):
@@ -141,6 +141,15 @@ def test_what_is_no_path_is_refused_in_one_sentence() -> None:
         components([torch.ones(4, 3), torch.ones(4, 2)])
     with pytest.raises(BadValue, match="`about=axes` is for points of 2 coordinates, got 3"):
         components(wandering(1, 4, 3), "axes")
+
+
+def test_points_that_are_all_the_same_have_no_component_of_their_own() -> None:
+    """Rank 0, nothing held, all at the origin of a plane that is drawn at random."""
+    found = components(torch.ones(4, 3))
+    assert found.rank == 0
+    assert math.isnan(found.held)
+    assert found.uncentred.sum() == 0.0
+    assert found.coordinates.abs().max() == 0.0
 
 
 def quadratic(size: int) -> Surface:

@@ -86,6 +86,42 @@ def test_paths_of_a_user_s_network_lie_on_their_plane(
     assert shares.startswith("component,about the end,so far,about the mean,so far\n1,")
 
 
+def test_solutions_of_a_user_s_network_are_compared(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two optimizers from two starts: four solutions, six pairs of three kinds, three figures."""
+    methods = ["sgd(lr=0.1)", "adam(lr=0.01)", "sgd(lr=1e30)"]
+    words = ["solutions", "net.py:make_problem", "--methods", *methods, "--seeds", "0", "3"]
+    assert ask(*words, "--steps", "20") == 0
+    out = capsys.readouterr().out
+    for line in (
+        "Distances of solutions, and cosines",
+        "test accuracy",
+        "left out: sgd(lr=1e+30) from start 3 diverges at step",
+    ):
+        assert line in out
+    folder = place / "ravine-out"
+    for name in ("map", "thresholds", "norms"):
+        picture = folder / f"solutions-net.py_make_problem-{name}.png"
+        assert picture.read_bytes().startswith(b"\x89PNG")
+    assert len((folder / "solutions-net.py_make_problem.csv").read_text().splitlines()) == 5
+    pairs = (folder / "solutions-net.py_make_problem-pairs.csv").read_text()
+    assert [row.rsplit('"', 1)[1][:3] for row in pairs.splitlines()[1:]] == [",2,"] * 3
+
+
+def test_solutions_of_a_formula_lie_on_one_instance(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From all starts the runs end in the same minimum, that of the instance of `--data-seed`."""
+    words = ["solutions", "sphere(dim=3)", "--methods", "sgd(lr=0.3)", "--seeds", "0", "1"]
+    assert ask(*words, "--data-seed", "5", "--steps", "60", "--json") == 0
+    record = json.loads(capsys.readouterr().out)
+    assert max(record["losses"]) < 1e-12
+    assert record["distances"][0][1] < 1e-6
+    assert record["test_accuracies"] is None
+    assert record["norm_variance"]["ratio"] is None
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -95,6 +131,10 @@ def test_paths_of_a_user_s_network_lie_on_their_plane(
         (["path", "sphere(dim=1)", "--methods", "sgd(lr=0.1)"], "has one coordinate"),
         (["path", "rosenbrock", "--methods", "sgd(lr=1)", "--steps", "0"], "`steps` must be"),
         (["path", "rosenbrock", "--methods", "sgd(lr=0.1)", "--grid", "1"], "`grid` must be"),
+        (
+            ["solutions", "rosenbrock", "--methods", "sgd(lr=0.1)", "--seeds", "1"],
+            "nothing to be compared with",
+        ),
     ],
 )
 def test_bad_input_is_one_sentence(

@@ -103,7 +103,7 @@ def solutions(
         listener: told the share of pairs that are done.
 
     Raises:
-        BadValue: there are fewer than two solutions, all are one point, or labels do not fit.
+        BadValue: there are fewer than two solutions, or labels do not fit.
 
     References:
         Im, Tao and Branson (2016). An empirical analysis of the optimization of deep network

@@ -37,7 +37,8 @@ class Components:
         distances: of every point from the origin.
         uncentred: shares of the squared differences from the end, largest first.
         centred: shares of the variance about the mean, largest first.
-        held: share of the squared distances from the origin that the directions hold.
+        held: share of the squared distances from the origin that the directions hold; not a
+            number where all points are the same.
         by_chance: what as many random directions hold.
         rank: how many of the directions are the paths' own; the rest are drawn at random,
             for the paths span no more.
@@ -109,7 +110,7 @@ def components(
         count: directions.
 
     Raises:
-        BadValue: points are not finite, all the same, or have fewer coordinates than `count`.
+        BadValue: points are not finite, or have fewer coordinates than `count`.
 
     References:
         Li, Xu, Taylor, Studer and Goldstein (2018). Visualizing the loss landscape of neural
@@ -133,8 +134,6 @@ def components(
         x -= ends[block]
         gram += x @ x.T
     middle = gram - gram.mean(0) - gram.mean(1, keepdim=True) + gram.mean()
-    if not gram.diagonal().sum() > 0:
-        raise BadValue("the points are all the same; give a path that moves")
     spectra = {"end": torch.linalg.eigh(gram), "mean": torch.linalg.eigh(middle)}
     uncentred, centred = (_shares(spectra[name].eigenvalues) for name in ("end", "mean"))
     if about == "axes":
@@ -205,10 +204,12 @@ def trajectories(
         listener: told the share of the work that is done.
 
     Raises:
-        BadValue: see `components`.
+        BadValue: no path moves, or see `components`.
     """
     arguments.whole("grid", grid, 2)
     plane = components(paths, about)
+    if not plane.distances.max() > 0:
+        raise BadValue("no path moves, so there is no plane; give a path that does")
     marks = plane.coordinates
     if shown is not None:
         marks = torch.cat([marks, (shown.double() - plane.origin) @ plane.directions.T])
