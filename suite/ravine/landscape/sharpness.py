@@ -15,8 +15,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ravine.errors import BadValue
-from ravine.landscape.operators import Operator, dense, hessian
+from ravine.landscape.operators import Operator, hessian
 from ravine.landscape.spectrum.lanczos import extreme
+from ravine.landscape.spectrum.trace import trace
 from ravine.landscape.surface import Surface, loss, loss_and_gradient
 from ravine.problems.draws import generator
 
@@ -63,7 +64,8 @@ class Measures:
         residual: of the eigenvalue.
         converged: of the eigenvalue.
         trace: of T H T over P, the mean curvature in the directions T e_i.
-        trace_error: its standard error over the probes; 0 where it is exact.
+        trace_error: its standard error; 0 where it is exact.
+        trace_converged: the error is as small against the trace as was asked for.
         one_step: f(x + radius T^2 g / |T g|) - f(x), the step of SAM or ASAM.
         ball: highest rise for |u| at most the radius.
         box: highest rise for |u_i| at most epsilon; in the plain geometry Keskar's box,
@@ -78,6 +80,7 @@ class Measures:
     converged: bool
     trace: float
     trace_error: float
+    trace_converged: bool
     one_step: float
     ball: Ascent
     box: Ascent
@@ -114,7 +117,8 @@ def sharpness(
     radius: float = 0.05,
     scaled_radius: float = 0.5,
     epsilon: float = 1e-3,
-    probes: int = 32,
+    trace_tol: float = 0.05,
+    most: int = 128,
     iterations: int = 100,
     tol: float = 1e-3,
     seed: int = 0,
@@ -132,10 +136,11 @@ def sharpness(
         radius: rho of the plain ball.
         scaled_radius: rho of the scaled ones, a length relative to the parameters.
         epsilon: half the side of the boxes, relative to the parameters.
-        probes: of the trace; exact where there are as many as coordinates.
+        trace_tol: standard error of the trace, relative to it.
+        most: products with the Hessian that a trace takes at most.
         iterations: of an ascent at most.
         tol: of the eigenvalue's residual, relative to the eigenvalue.
-        seed: of probes and starts.
+        seed: of all random directions.
         listener: told the share that is done.
 
     Raises:
@@ -160,7 +165,7 @@ def sharpness(
     for done, (geometry, scale) in enumerate(geometries.items()):
         matrix = scaled(bend, scale)
         top = extreme(matrix, largest=1, tol=tol, seed=seed)
-        trace, trace_error = mean_curvature(matrix, probes, seed)
+        mean = trace(matrix, rtol=trace_tol, seed=seed, most=most)
         rho = radius if geometry == "plain" else scaled_radius
         # a box of relative size; Keskar's adds 1 so that zeros move, too
         sides = x.abs() + 1 if geometry == "plain" else scale
@@ -172,8 +177,9 @@ def sharpness(
                 eigenvalue=top.values[0],
                 residual=top.residuals[0],
                 converged=top.converged[0],
-                trace=trace,
-                trace_error=trace_error,
+                trace=mean.value / surface.size,
+                trace_error=mean.error / surface.size,
+                trace_converged=mean.converged,
                 one_step=one_step(surface, x, scale, rho),
                 ball=ascend(surface, x, scale, rho, "ball", top.vectors[0], iterations, seed),
                 box=box,
@@ -223,24 +229,6 @@ def scaled(operator: Operator, scale: Float[Tensor, " P"]) -> Operator:
         dtype=operator.dtype,
         name=f"scaled {operator.name}",
     )
-
-
-def mean_curvature(operator: Operator, probes: int, seed: int = 0) -> tuple[float, float]:
-    """The trace over P, and its standard error over Rademacher probes.
-
-    With as many probes as coordinates, the trace is added up exactly, and the error is 0.
-
-    References:
-        Hutchinson (1990). A stochastic estimator of the trace of the influence matrix.
-        Communications in Statistics 19(2).
-    """
-    size = operator.size
-    if probes >= size:
-        return torch.trace(dense(operator)).item() / size, 0.0
-    signs = generator("trace", seed).integers(0, 2, (probes, size)) * 2.0 - 1.0
-    z = torch.from_numpy(signs).to(operator.dtype)
-    found = (z * operator(z)).double().sum(-1) / size
-    return found.mean().item(), (found.std() / probes**0.5).item()
 
 
 def one_step(
