@@ -22,10 +22,7 @@ SUBSPACE = 48
 HELD = 2**30
 """Bytes that they may take up."""
 
-SMALL = 1e-8
-"""Shares of a direction below which it counts as nothing new."""
-
-CONFIRMING = 8
+CONFIRMING = 6
 """Products from a fresh direction by which copies of a multiple eigenvalue are looked for."""
 
 
@@ -197,19 +194,13 @@ class _Space:
         self.projected[:] = 0.0
         self.projected[range(self.held), range(self.held)] = values[keep]
 
-    def unit(self, v: Float64[Tensor, " P"] | None) -> Float64[Tensor, " P"]:
-        """The direction of v that is new, or a random one where nothing is."""
-        length = 0.0
-        while v is None or length == 0.0:
-            if v is None:
-                v = directions(self.operator.size, 1, "lanczos", self.seed, self.drawn)[0]
-                self.drawn += 1
-            v = against(v / v.norm(), self.basis[: self.held])
-            length = float(v.norm())
-            if length < SMALL:
-                v, length = None, 0.0
-        # a short rest was rounded before it is stretched
-        v = against(v / length, self.basis[: self.held])
+    def fresh(self) -> Float64[Tensor, " P"]:
+        """A random direction that is orthogonal to the basis."""
+        v = directions(self.operator.size, 1, "lanczos", self.seed, self.drawn)[0]
+        self.drawn += 1
+        # a last direction of many may be short before it is stretched
+        v = against(v, self.basis[: self.held])
+        v = against(v / v.norm(), self.basis[: self.held])
         unit: Tensor = v / v.norm()
         return unit
 
@@ -221,12 +212,12 @@ def _search(space: _Space, largest: int, smallest: int, tol: float, most: int) -
     found: Float64[np.ndarray, " k"] | None = None
     waiting = 0
     while space.products < most:
-        rest = space.grow(space.unit(ahead))
+        rest = space.grow(ahead if ahead is not None else space.fresh())
         if rest is None:
             return "a product is not finite"
         values, turned = space.ritz()
         length, scale = float(rest.norm()), float(np.abs(values).max())
-        ahead = rest if length > rounding(operator) * scale else None
+        ahead = rest / length if length > rounding(operator) * scale else None
         waiting = max(0, waiting - 1)
         ends = _ends(space.held, largest, smallest)
         floor = _floor(operator, values, ends, tol)
@@ -238,7 +229,8 @@ def _search(space: _Space, largest: int, smallest: int, tol: float, most: int) -
             if whole:
                 return "" if (gaps <= floor).all() else "the products are not symmetric"
             if (gaps > floor).any():
-                found, ahead = None, rows[int((gaps - floor).argmax())]
+                worst = against(rows[int((gaps - floor).argmax())], space.basis[: space.held])
+                found, ahead = None, worst / worst.norm()
             elif found is not None and (np.abs(values[ends] - found) <= floor).all():
                 return ""
             else:
