@@ -117,7 +117,7 @@ def sharpness(
     radius: float = 0.05,
     scaled_radius: float = 0.5,
     epsilon: float = 1e-3,
-    trace_tol: float = 0.05,
+    trace_tol: float = 0.1,
     most: int = 128,
     iterations: int = 100,
     tol: float = 1e-3,
@@ -300,7 +300,7 @@ def ascend(
     while used < iterations and bool(moving.any()):
         tried = inside(u[moving] + steps[moving] * whole(slopes[moving]))
         higher, there = climb(tried)
-        gained = higher > rises[moving] + 1e-6 * rises[moving].abs()
+        gained = higher > rises[moving] + 1e-5 * rises[moving].abs()
         at = moving.nonzero()[:, 0]
         u[at[gained]], rises[at[gained]], slopes[at[gained]] = (
             tried[gained],
