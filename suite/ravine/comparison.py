@@ -19,6 +19,7 @@ from ravine.engine.probe import probe
 from ravine.engine.rows import Level
 from ravine.engine.task import Done, Task
 from ravine.errors import BadValue
+from ravine.landscape.ends.frame import ended
 from ravine.optimizers.base import Method, Setting
 from ravine.optimizers.catalogue import method
 from ravine.optimizers.space import trials
@@ -110,6 +111,7 @@ class Comparison:
         scored: runs of the chosen settings on the scoring seeds.
         choice: the chosen setting of each problem and method.
         edges: chosen values at the end of their range.
+        ends: where every scored run ended; see `landscape.ends.frame.ended`.
         summary: see `statistics.summary`.
         verdicts: see `statistics.pairwise`.
         tally: see `statistics.tally`.
@@ -134,6 +136,7 @@ class Comparison:
     scored: pl.DataFrame
     choice: pl.DataFrame
     edges: pl.DataFrame
+    ends: pl.DataFrame
     summary: pl.DataFrame
     verdicts: pl.DataFrame
     tally: pl.DataFrame
@@ -230,6 +233,7 @@ def compare(
         runs = pl.concat([runs, more]).unique("key", maintain_order=True)
     scoring = tuple(range(question.seeds))
     scored = statistics.scored(runs, choice, scoring)
+    ends = ended(scored, chosen_problems)
     broad = _broad(scored)
     settings = {s.name: dict(s.values) for group in tried.values() for s in group}
     verdicts = statistics.pairwise(scored, question.alpha)
@@ -241,7 +245,8 @@ def compare(
         scored=scored,
         choice=choice,
         edges=statistics.on_edge(choice, settings),
-        summary=statistics.summary(scored),
+        ends=ends,
+        summary=statistics.summary(scored.with_columns(ends["ended"])),
         verdicts=verdicts,
         tally=statistics.tally(verdicts),
         performance=statistics.performance(broad),

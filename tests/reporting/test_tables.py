@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from ravine import statistics
+from ravine.landscape.ends.place import Place
 from ravine.reporting.layout import Form, Table, render
 from ravine.reporting.origin import Origin
 from ravine.reporting.tables import (
@@ -125,6 +126,25 @@ def test_diverged_runs_are_counted(build: Runs) -> None:
     runs = build(methods=["sgd"], problems=["bowl"], rates=[1.0], seeds=3)
     (row,) = cells_of(results_table(statistics.summary(runs)))
     assert (row["other ends"], row["final gap"], row["steps"]) == ("diverged 3/3", "inf", "never")
+
+
+@pytest.mark.parametrize(
+    ("words", "cell"),
+    [
+        (["minimum"] * 8, "all minimum"),
+        (["saddle"] * 3 + ["minimum"] * 5, "minimum 5/8, saddle 3/8"),
+        (["not kept"] * 8, "n/a: ends are kept up to 100 coordinates"),
+        (["not kept"] * 7 + ["diverged"], "not kept 7/8, diverged 1/8"),
+    ],
+)
+def test_where_runs_ended_is_a_column(build: Runs, words: list[str], cell: str) -> None:
+    """Shares of the places, and below the table what the words mean that occur."""
+    runs = build(methods=["sgd"], problems=["bowl"]).with_columns(pl.Series("ended", words))
+    table = results_table(statistics.summary(runs))
+    (row,) = cells_of(table)
+    assert row["ended at"] == cell
+    for place in Place:
+        assert (f"{place} = {place.sentence}" in table.footer) == (place in words)
 
 
 def test_problems_without_targets_say_so(build: Runs) -> None:

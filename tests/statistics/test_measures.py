@@ -156,3 +156,17 @@ def test_runs_need_their_names():
     """A frame without seeds is refused with the missing column."""
     with pytest.raises(BadValue, match="`seed`"):
         with_measures(pl.DataFrame({"problem": ["p"], "method": ["a"], "setting": ["a"]}))
+
+
+def test_ends_are_counted_most_frequent_first(build):
+    """The words of `ended` with their numbers of runs; equal numbers in the alphabet's order."""
+    runs = build({"hits": [[1]] * 6})
+    words = ["slope", "minimum", "minimum", "saddle", "minimum", "plateau"]
+    (row,) = summary(runs.with_columns(pl.Series("ended", words)))["ended"].to_list()
+    assert [(entry["ended"], entry["runs"]) for entry in row] == [
+        ("minimum", 3),
+        ("plateau", 1),
+        ("saddle", 1),
+        ("slope", 1),
+    ]
+    assert "ended" not in summary(runs).columns

@@ -5,10 +5,11 @@ from typing import Any
 
 import polars as pl
 
+from ravine.landscape.ends.place import Place
 from ravine.records.schema import Outcome
 from ravine.registry import parse
 from ravine.reporting import cells
-from ravine.reporting.layout import Table
+from ravine.reporting.layout import Align, Table
 from ravine.reporting.origin import MEDIAN, SHARE, Origin
 from ravine.statistics.verdicts import Verdict
 
@@ -33,8 +34,8 @@ def results_table(
     verdicts nothing is called best.
 
     Args:
-        summary: of `statistics.summary`, over chosen settings; a column `budget` (steps
-            allowed) is used where it is there.
+        summary: of `statistics.summary`, over chosen settings; the columns `budget` (steps
+            allowed) and `ended` are used where they are there.
         verdicts: of `statistics.pairwise`, over the same runs.
         edges: of `statistics.on_edge`; values at the end of what was tried are marked.
         origin: what the footer says of plan and versions.
@@ -45,6 +46,7 @@ def results_table(
         for row in edges.iter_rows(named=True):
             warned[row["problem"], row["method"], row["knob"]] = row["edge"]
     standings = _standings(summary, verdicts)
+    placed = "ended" in summary.columns
     rows = tuple(
         (
             row["problem"],
@@ -55,11 +57,18 @@ def results_table(
             _deepest(row),
             _final(row),
             _ends(row),
+            *((_ended(row),) if placed else ()),
             standings[row["problem"], row["method"]],
         )
         for row in summary.iter_rows(named=True)
     )
-    notes = ["steps to the last target", MEDIAN, SHARE, origin.test if verdicts is not None else ""]
+    notes = [
+        "steps to the last target",
+        MEDIAN,
+        SHARE,
+        origin.test if verdicts is not None else "",
+        _meanings(summary) if placed else "",
+    ]
     return Table(
         "Results by problem and method",
         (
@@ -71,11 +80,12 @@ def results_table(
             "deepest target",
             "final gap",
             "other ends",
+            *(("ended at",) if placed else ()),
             "standing",
         ),
         rows,
         origin.footer(*filter(None, notes), n=counts(summary)),
-        ("left", "left", "left", "right", "right", "right", "right", "left", "left"),
+        (*_sides("left", 3), *_sides("right", 4), *_sides("left", 3 if placed else 2)),
     )
 
 
@@ -107,6 +117,10 @@ def network_table(summary: pl.DataFrame, origin: Origin | None = None) -> Table:
         (origin or Origin()).footer(*notes, n=counts(tested)),
         ("left", "left", "left", "right", "right", "right", "right"),
     )
+
+
+def _sides(side: Align, count: int) -> tuple[Align, ...]:
+    return (side,) * count
 
 
 def counts(frame: pl.DataFrame) -> list[int]:
@@ -178,6 +192,23 @@ def _final(row: Row) -> str:
 
 def _ends(row: Row) -> str:
     return cells.outcomes({end: row[end.replace(" ", "_")] for end in _ENDS}, row["n"])
+
+
+def _ended(row: Row) -> str:
+    """The places where runs ended, most frequent first."""
+    found = {Place(entry["ended"]): entry["runs"] for entry in row["ended"]}
+    if set(found) == {Place.NOT_KEPT}:
+        return f"n/a: {Place.NOT_KEPT.sentence}"
+    if len(found) == 1:
+        return f"all {next(iter(found))}"
+    return ", ".join(f"{place} {cells.share(runs, row['n'])}" for place, runs in found.items())
+
+
+def _meanings(summary: pl.DataFrame) -> str:
+    """What the words say of where runs ended, as far as they occur."""
+    seen = {entry["ended"] for entries in summary["ended"] for entry in entries}
+    words = [f"{place} = {place.sentence}" for place in Place if place in seen]
+    return "ended at: " + ", ".join(words)
 
 
 def _standings(summary: pl.DataFrame, verdicts: pl.DataFrame | None) -> dict[tuple[str, str], str]:

@@ -183,7 +183,9 @@ def summary(runs: pl.DataFrame, level: float = LEVEL) -> pl.DataFrame:
         - `reached_index`, `reached_target`, `reached_gap` and `reached_steps` of the deepest
           target that at least half of the seeds reach, null where there is none;
         - the medians `runtime`, `final`, `gap`, `accuracy` and `test_loss`, each with `_low`
-          and `_high`.
+          and `_high`;
+        - `ended`, where the runs have such a column: its words with their numbers of `runs`,
+          most frequent first.
     """
     measured = with_measures(runs)
     last = pl.col("hits").list.get(-1, null_on_oob=True)
@@ -218,7 +220,7 @@ def summary(runs: pl.DataFrame, level: float = LEVEL) -> pl.DataFrame:
             pl.col("median_steps").alias("reached_steps"),
         )
     )
-    return (
+    summed = (
         table.with_columns(pl.Series("low", low), pl.Series("high", high))
         .join(deepest, on=GROUP, how="left", maintain_order="left")
         .select(
@@ -238,6 +240,16 @@ def summary(runs: pl.DataFrame, level: float = LEVEL) -> pl.DataFrame:
             for c in ("steps", "steps_low", "steps_high")
         )
     )
+    if "ended" not in runs.columns:
+        return summed
+    return summed.join(_ended(runs), on=GROUP, how="left", maintain_order="left")
+
+
+def _ended(runs: pl.DataFrame) -> pl.DataFrame:
+    """The words of `ended` with their numbers of runs, as a list for each setting."""
+    counts = runs.group_by(*GROUP, "ended").agg(pl.len().cast(pl.Int64).alias("runs"))
+    ordered = counts.sort("runs", "ended", descending=[True, False])
+    return ordered.group_by(*GROUP).agg(pl.struct("ended", "runs").alias("ended"))
 
 
 def _order(values: pl.Expr, position: pl.Expr) -> pl.Expr:
