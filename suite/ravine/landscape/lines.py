@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ravine.errors import BadValue
 from ravine.landscape.surface import Surface, blocks, moments_at, unpack, weighted_parts
+from ravine.problems.base import Data, Point
 from ravine.problems.networks.model import Moments
 
 Measure = Literal["loss", "error"]
@@ -289,10 +290,8 @@ def scores(
                     known[surface.moments] = moments_at(surface, point)
                 moments = known[surface.moments]
                 for part, weight in weighted_parts(surface):
-                    for row, score in enumerate((surface.mean, surface.accuracy)):
-                        if score is not None:
-                            value = score(point, part.data, moments)
-                            found[name][row, block] += weight * value.double().cpu()
+                    for row, value in enumerate(_values(surface, point, part.data, moments)):
+                        found[name][row, block] += weight * value.double().cpu()
             listener(block.stop / len(flat))
     for values in found.values():
         values[1:] = 1 - values[1:]
@@ -319,6 +318,16 @@ def assembled(
         examples=surface.examples,
         batch_norm=surface.batch_norm,
     )
+
+
+def _values(
+    surface: Surface, point: Point, data: Data, moments: Moments | None
+) -> tuple[Float[Tensor, "*stack"], ...]:
+    """Loss, and accuracy where there is one, in as few evaluations as may be."""
+    if surface.both is not None:
+        return surface.both(point, data, moments)
+    ways = (surface.mean, surface.accuracy)
+    return tuple(score(point, data, moments) for score in ways if score is not None)
 
 
 def checked(

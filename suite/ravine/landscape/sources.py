@@ -187,6 +187,14 @@ def _of_network(
         share = problem.criterion.right(outputs, targets)[0].double().mean(-1)
         return share.view(stack_of(point, problem.shapes))
 
+    def both(point: Point, data: Data, moments: Moments | None) -> tuple[Tensor, Tensor]:
+        assert problem.criterion.right is not None
+        outputs, targets = problem.answers(point, data, moments or fixed)
+        stack = stack_of(point, problem.shapes)
+        loss = problem.criterion.errors(outputs, targets)[0].mean(-1).view(stack)
+        share = problem.criterion.right(outputs, targets)[0].double().mean(-1).view(stack)
+        return loss, share
+
     return Surface(
         name=problem.name,
         shapes=problem.shapes,
@@ -197,6 +205,7 @@ def _of_network(
         outputs=outputs,
         criterion=criterion,
         accuracy=None if problem.criterion.right is None else right,
+        both=None if problem.criterion.right is None else both,
         width=problem.model.width,
         smooth=problem.traits.smooth,
         dtype=next(iter(problem.start(0).values())).dtype,
@@ -238,8 +247,9 @@ def _of_module_problem(
 
     def each(
         score: Callable[[Any, Tensor], Any], point: Point, data: Data, given: Moments | None
-    ) -> Float[Tensor, "*stack"]:
+    ) -> Float[Tensor, "..."]:
         networks = flat(point, shapes)
+        stack = stack_of(point, shapes)
         count = len(next(iter(networks.values())))
         targets = like(data["targets"], networks)
         shared = given if given is not None else _spread(fixed, count)
@@ -257,10 +267,11 @@ def _of_module_problem(
                 )
                 for i in range(count)
             ]
-            return torch.stack(singles).view(stack_of(point, shapes))
+            return torch.stack(singles).view(*stack, *singles[0].shape)
         # torch's rules for losses want targets with all dimensions of the outputs
         every = targets.expand(count, *targets.shape)
-        return vmap(one)(networks, own(count), shared, every).view(stack_of(point, shapes))
+        found = vmap(one)(networks, own(count), shared, every)
+        return found.view(*stack, *found.shape[1:])
 
     def mean(point: Point, data: Data, given: Moments | None) -> Float[Tensor, "*stack"]:
         return each(passes.criterion, point, data, given)
@@ -293,6 +304,15 @@ def _of_module_problem(
         assert problem.accuracy is not None
         return each(problem.accuracy, point, data, given).double()
 
+    def both(point: Point, data: Data, given: Moments | None) -> tuple[Tensor, Tensor]:
+        def score(answered: Any, targets: Tensor) -> Tensor:
+            assert problem.accuracy is not None
+            pair = (passes.criterion(answered, targets), problem.accuracy(answered, targets))
+            return torch.stack([torch.as_tensor(value).double() for value in pair])
+
+        loss, share = each(score, point, data, given).unbind(-1)
+        return loss, share
+
     return Surface(
         name=problem.name or passes.template.name,
         shapes=shapes,
@@ -303,6 +323,7 @@ def _of_module_problem(
         outputs=outputs,
         criterion=criterion,
         accuracy=None if problem.accuracy is None else right,
+        both=None if problem.accuracy is None else both,
         width=_width(problem, parts[0].data, constants),
         smooth=problem.smooth,
         dtype=next(iter(problem.start(seed).values())).dtype,

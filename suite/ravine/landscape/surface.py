@@ -58,6 +58,7 @@ class Surface:
             tensor; None for a formula.
         criterion: the mean loss over a part, from such outputs and the part's data.
         accuracy: share of right answers of every stacked point on a part; None without.
+        both: `mean` and `accuracy` from one evaluation; None without.
         width: numbers that one example takes up at once in a forward pass.
         smooth: twice differentiable.
         dtype: of the parameters the problem begins with.
@@ -75,6 +76,7 @@ class Surface:
     outputs: Callable[[Point, Data, Moments | None], Float[Tensor, "..."]] | None = None
     criterion: Callable[[Float[Tensor, "..."], Data], Float[Tensor, ""]] | None = None
     accuracy: Callable[[Point, Data, Moments | None], Float[Tensor, "*stack"]] | None = None
+    both: Callable[[Point, Data, Moments | None], tuple[Tensor, Tensor]] | None = None
     width: int = 1
     smooth: bool = True
     dtype: torch.dtype = torch.float64
