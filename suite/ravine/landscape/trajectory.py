@@ -51,8 +51,8 @@ class Components:
     coordinates: Float[Tensor, "T count"]
     residuals: Float[Tensor, " T"]
     distances: Float[Tensor, " T"]
-    uncentred: Float[Tensor, " T"]
-    centred: Float[Tensor, " T"]
+    uncentred: Float[Tensor, " most"]
+    centred: Float[Tensor, " most"]
     held: float
     by_chance: float
     rank: int
@@ -135,7 +135,7 @@ def components(
         gram += x @ x.T
     middle = gram - gram.mean(0) - gram.mean(1, keepdim=True) + gram.mean()
     spectra = {"end": torch.linalg.eigh(gram), "mean": torch.linalg.eigh(middle)}
-    uncentred, centred = (_shares(spectra[name].eigenvalues) for name in ("end", "mean"))
+    uncentred, centred = (_shares(spectra[name].eigenvalues)[:size] for name in ("end", "mean"))
     if about == "axes":
         if size != count:
             raise BadValue(f"`about=axes` is for points of {count} coordinates, got {size}")

@@ -61,8 +61,9 @@ def plane_figure(
     shown = looks(found.names)
     labels = [*found.names, "start", "end", *{m.label for m in marks}]
     own = found.plane.about == "axes"
-    where = "in its two coordinates" if own else "on the plane of their first two components"
-    title = f"{found.surface}: {'path' if len(found.names) == 1 else 'paths'} {where}"
+    what, whose = ("path", "its") if len(found.names) == 1 else ("paths", "their")
+    where = "in two coordinates" if own else f"on the plane of {whose} first two components"
+    title = f"{found.surface}: {what} {where}"
     figure = canvas(title, labels, width=6.2, height=4.9)
     axes = figure.subplots()
     grid = found.grid.numpy()
@@ -70,17 +71,17 @@ def plane_figure(
     _ground(figure, axes, found.x.numpy(), found.y.numpy(), grid, scale)
     spread = np.array([float(found.x[-1] - found.x[0]), float(found.y[-1] - found.y[0])])
     # where paths run over each other, the first shows on both sides of the later ones
-    widths = np.linspace(3.4, 1.5, len(found.names)) if len(found.names) > 1 else (1.8,)
+    widths = np.linspace(3.4 if own and len(found.names) > 1 else 1.8, 1.8, len(found.names))
     for name, place, width in zip(found.names, found.places, widths, strict=True):
         at = found.plane.coordinates[place].numpy()
         losses = None if own else found.losses[place].numpy()
         _path(axes, at, losses, scale, shown[name].color, spread, float(width))
     for mark in marks:
-        axes.plot(mark.x, mark.y, "*", ms=12, mfc="white", mec="black", mew=0.7, zorder=2.5)
+        axes.plot(mark.x, mark.y, "*", ms=8, mfc="white", mec="black", mew=0.7, zorder=6)
     handles = [Line2D([], [], color=shown[name].color, lw=2.2) for name in found.names]
     handles += [_start(), _end()]
     if marks:
-        handles.append(Line2D([], [], ls="none", marker="*", ms=11, mfc="white", mec="black"))
+        handles.append(Line2D([], [], ls="none", marker="*", ms=9, mfc="white", mec="black"))
     legend_outside(figure, handles, [*found.names, "start", "end", *{m.label for m in marks}])
     if own:
         axes.set(xlabel="$x_1$", ylabel="$x_2$")
@@ -117,14 +118,17 @@ def residual_figure(found: ResidualSurface, *, minimum: float | None = None) -> 
         (found.losses, "#D55E00", "-", "path"),
         (found.under, "#000000", (0, (1.2, 1.4)), "surface below the path"),
     )
+    # a path that goes to and fro would be a scribble over its projection
+    steady = np.abs(np.diff(at[:, 0])).sum() < 1.5 * np.ptp(at[:, 0])
+    along = at[:, 0] if steady else np.array(found.steps)
     for values, color, dash, label in lines:
         heights = values.numpy() - scale.floor
-        order = np.argsort(at[:, 0]) if label == "straight line" else slice(None)
-        below.plot(at[order, 0], heights[order], color=color, ls=dash, label=label)
+        order = np.argsort(along) if label == "straight line" else slice(None)
+        below.plot(along[order], heights[order], color=color, ls=dash, label=label)
     if isinstance(scale.norm, LogNorm):
         below.set_yscale("log")
         plain_decades(below.yaxis)
-    below.set(xlabel="projection on the line", ylabel=scale.label)
+    below.set(xlabel="projection on the line" if steady else "step", ylabel=scale.label)
     below.set_title("loss where the path went, and beside it")
     below.legend(loc="best")
     return figure
@@ -357,7 +361,8 @@ def _direction(found: Trajectories, k: int) -> str:
     if plane.about == "mean":
         return f"component {k + 1} ({100 * float(plane.centred[k]):.1f}% of the variance)"
     share = 100 * float(plane.uncentred[k])
-    return f"component {k + 1} ({share:.1f}% of squared distance from the end)"
+    end = "the end" if len(found.names) == 1 else "the ends' mean"
+    return f"component {k + 1} ({share:.1f}% of squared distance from {end})"
 
 
 def _few(names: Sequence[str]) -> str:
