@@ -13,10 +13,13 @@ from ravine.landscape.spectrum.groups import Group
 from ravine.landscape.spectrum.lanczos import Eigenpairs
 from ravine.landscape.spectrum.trace import Trace
 from ravine.reporting.cells import decimal, gap
-from ravine.reporting.drawing import COLORS, canvas, legend_beside, styled
+from ravine.reporting.drawing import COLORS, canvas, legend_beside, nothing, styled
 from ravine.reporting.layout import Table
 
 UNCONVERGED = "did not converge"
+
+_MANY = 1000
+"""Eigenvalues from which on shares are drawn over a logit axis."""
 
 _DECADES = 7
 """Decades below its peak that a density is drawn over."""
@@ -98,7 +101,7 @@ def group_table(groups: Sequence[Group], where: str) -> Table:
         f"{matrix} of {where}: diagonal blocks",
         ("group", "size", "largest", "smallest", "trace", "standard error"),
         tuple(rows),
-        f"* {UNCONVERGED} to its tolerance.",
+        f"* {UNCONVERGED} to its tolerance." if any("*" in "".join(row) for row in rows) else "",
         ("left", "right", "right", "right", "right", "right"),
     )
 
@@ -148,18 +151,10 @@ def eigenvalue_figure(pairs: Eigenpairs, where: str) -> Figure:
     axes.vlines(ranks, 0, values, color=COLORS[0], lw=1.2, alpha=0.6)
     for state, face, label in ((good, COLORS[0], labels[0]), (~good, "white", labels[1])):
         if state.any():
-            axes.errorbar(
-                ranks[state],
-                values[state],
-                yerr=np.array(pairs.residuals)[state],
-                fmt="o",
-                ms=6,
-                mfc=face,
-                mec=COLORS[0],
-                ecolor=COLORS[0],
-                capsize=3,
-                label=label,
-            )
+            x, y = ranks[state], values[state]
+            gaps = np.array(pairs.residuals)[state]
+            axes.errorbar(x, y, yerr=gaps, fmt="none", ecolor=COLORS[0], capsize=3)
+            axes.plot(x, y, "o", ms=6, mfc=face, mec=COLORS[0], label=label)
     bottom = len(ranks) - pairs.largest
     names = [str(i) for i in range(1, pairs.largest + 1)]
     names += [str(pairs.size - bottom + i) for i in range(1, bottom + 1)]
@@ -182,6 +177,9 @@ def density_figure(density: Density, where: str) -> Figure:
     """
     labels = ["bulk", "range over probes", "outliers, one eigenvalue each"]
     figure = canvas(f"{density.matrix} of {where}: density", labels, width=6.0, height=5.2)
+    if not np.isfinite(density.density).all():
+        nothing(figure.subplots(), density.note)
+        return figure
     top, bottom = figure.subplots(2, sharex=True, height_ratios=(3, 2))
     grid, blue, red = density.grid, COLORS[0], COLORS[1]
     single = 1 / (density.size * density.bandwidth * math.sqrt(2 * math.pi))
@@ -204,18 +202,22 @@ def density_figure(density: Density, where: str) -> Figure:
     top.set_ylabel("density\n(1 / eigenvalue)")
     ends = [grid[0], grid[-1], *density.atoms]
     margin = 0.02 * (max(ends) - min(ends))
-    x, shares, band = grid, density.cumulative, density.cumulative_band
-    for atom in sorted(density.atoms):
-        if atom > grid[-1]:  # a step beyond the grid
-            x, shares = np.append(x, [atom, atom]), np.append(shares, [shares[-1]] * 2)
-            shares[-1] += 1 / density.size
-    if min(ends) < grid[0]:
-        x, shares = np.insert(x, 0, min(ends)), np.insert(shares, 0, 1 / density.size)
+    low = sorted(a for a in density.atoms if a < grid[0])
+    high = sorted(a for a in density.atoms if a > grid[-1])
+    steps = [(np.arange(2 * len(side)) + 1) // 2 / density.size for side in (low, high)]
+    x = np.concatenate([np.repeat(low, 2), grid, np.repeat(high, 2)])
+    shares = np.concatenate([steps[0], density.cumulative, density.cumulative[-1] + steps[1]])
+    band = density.cumulative_band
     bottom.plot(x, shares, color=blue)
     if not density.exact:
         bottom.fill_between(grid, *band, color=blue, alpha=0.25, lw=0)
     bottom.set_xlim(min(ends) - margin, max(ends) + margin)
-    bottom.set_ylim(-0.03, 1.03)
+    if density.size >= _MANY:  # shares at both ends are told apart
+        bottom.set_yscale("logit")
+        bottom.set_ylim(0.5 / density.size, 1 - 0.5 / density.size)
+        bottom.yaxis.set_minor_formatter(NullFormatter())
+    else:
+        bottom.set_ylim(-0.03, 1.03)
     bottom.set_xlabel("eigenvalue")
     bottom.set_ylabel("share of eigenvalues\nup to here")
     handles = top.get_legend_handles_labels()
