@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from ravine.engine.walk import walk
 from ravine.errors import BadValue
-from ravine.landscape.monitor import Look, Monitor, as_frame, descent, log_spaced, watch
+from ravine.landscape.monitor import Look, Monitor, as_frame, descent, findings, log_spaced, watch
 from ravine.landscape.surface import Part, Surface
 from ravine.optimizers import Setting
 from ravine.optimizers.catalogue import method
@@ -250,6 +250,20 @@ def test_parameters_that_are_frozen_or_tied_are_counted_once_or_not() -> None:
     assert monitor.looks[0].gradient.gg == pytest.approx(expected, rel=1e-6)
     assert monitor.looks[0].move is None
     assert second.weight is first.weight
+
+
+def test_sharpness_may_have_a_schedule_of_its_own() -> None:
+    """It is computed at the looks that are also on its own schedule, and NaN at others."""
+    model = net()
+    sgd = torch.optim.SGD(model.parameters(), lr=0.01)
+    for sharp, expected in ((False, []), (4, [0, 4]), (True, [0, 2, 4])):
+        with Monitor(model, sgd, every=2, sharp=sharp) as monitor:
+            for _ in range(6):
+                monitor.look(lambda: functional.cross_entropy(model(X), Y))
+                sgd.step()
+        known = [k.step for k in monitor.looks if not math.isnan(k.gradient.sharpness)]
+        assert known == expected
+        assert findings(monitor.looks).looks == 3
 
 
 def test_memory_stays_flat_and_nothing_of_a_look_is_kept() -> None:

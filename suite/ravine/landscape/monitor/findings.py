@@ -19,7 +19,7 @@ class Findings:
         gradient_last: of the last quarter.
         loss_first: median loss of the first quarter.
         loss_last: of the last quarter.
-        edge_first: sharpness over its threshold at the first look; NaN where there is none.
+        edge_first: sharpness over its threshold where it was first computed; NaN without.
         edge_highest: its highest value.
         edge_late: its median over the second half of the looks.
         edge_step: the first step at which it was 1 or more; None if at none.
@@ -63,7 +63,7 @@ def findings(looks: Sequence[Look]) -> Findings:
         gradient_last=_median(norms[-quarter:]),
         loss_first=_median(losses[:quarter]),
         loss_last=_median(losses[-quarter:]),
-        edge_first=edges[0] if edges else math.nan,
+        edge_first=known[0] if known else math.nan,
         edge_highest=max(known, default=math.nan),
         edge_late=_median([e for e in edges[half:] if not math.isnan(e)]),
         edge_step=crossed[0] if crossed else None,

@@ -96,8 +96,9 @@ class Monitor:
         every: look at every so many steps, or at those for which a function is true, as
             `log_spaced()`.
         rate: learning rate, where there is no optimizer to ask.
-        sharp: also compute the largest eigenvalue of the Hessian, about 20 to 60 of its
-            products (each the cost of two or three gradients).
+        sharp: also compute the largest eigenvalue of the Hessian: at every look, never, or at
+            those looks that are on a schedule of their own.  It takes 20 to 60 products with
+            the Hessian; a look then costs about as much as 100 steps, without it 7.
         tol: of its residual, relative to it.
 
     Raises:
@@ -124,13 +125,14 @@ class Monitor:
         *,
         every: int | Schedule = 50,
         rate: float | None = None,
-        sharp: bool = True,
+        sharp: bool | int | Schedule = True,
         tol: float = 1e-2,
     ) -> None:
         if optimizer is None and rate is None:
             raise BadValue("a monitor needs the learning rate; give the optimizer, or `rate`")
         self._module, self._optimizer = module, optimizer
-        self._due, self._rate, self._sharp, self._tol = scheduled(every), rate, sharp, tol
+        self._due, self._rate, self._tol = scheduled(every), rate, tol
+        self._sharp = (lambda step: sharp) if isinstance(sharp, bool) else scheduled(sharp)
         self._looks: list[Look] = []
         self._pending: _Pending | None = None
         self._previous: Tensor | None = None
@@ -216,7 +218,7 @@ class Monitor:
             value, slope = loss_and_gradient(ground, x)
             bend = hessian(ground, x)
             top = None
-            if self._sharp and bool(slope.isfinite().all()):
+            if self._sharp(self._step) and bool(slope.isfinite().all()):
                 top = extreme(bend, largest=1, tol=self._tol)
             seen = measured(ground, x, bend, value, slope, rates, self._previous, top, threshold)
         self._previous = slope

@@ -235,8 +235,10 @@ def _edge(axes: Axes, looks: Sequence[Look], steps: np.ndarray) -> None:
     if not np.isfinite(values).any():
         nothing(axes, "no sharpness was computed")
         return
-    color = COLORS[5]
-    axes.plot(steps, values, color=color, marker="o", ms=2.5, label="sharpness × rate / 2")
+    color, known = COLORS[5], np.isfinite(values)
+    axes.plot(
+        steps[known], values[known], color=color, marker="o", ms=2.5, label="sharpness × rate / 2"
+    )
     loose = np.array([not look.gradient.converged for look in looks])
     if loose.any():
         axes.plot(steps[loose], values[loose], mec=color, ms=6, label="not converged", **_HOLLOW)
