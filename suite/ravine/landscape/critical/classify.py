@@ -196,7 +196,6 @@ def _dense(
     spectra = [_spectrum(h, q, delta) for h, q in zip(matrices, ways, strict=True)]
     spectra, steps, decrements = _located(surface, x.double(), g, spectra, scales)
     for i, spectrum in enumerate(spectra):
-        tolerance = spectrum.tolerance
         newton = float(steps[i].norm()), decrements[i]
         record = _record(x[i], float(values[i]), g[i], spectrum, newton, float(scales[i]))
         curved = float((matrices[i] @ g[i]).norm())
@@ -207,7 +206,7 @@ def _dense(
                 x[i].double(),
                 spectrum.eigenvalues,
                 spectrum.vectors,
-                tolerance.total,
+                record.tolerance.total,
                 delta,
             )
             record = replace(record, settled=settled)
@@ -293,7 +292,8 @@ def _record(
     allowed = GRADIENT * (1 + abs(value)) * size**0.5
     critical = norm <= allowed and decrement <= DECREMENT * (1 + abs(value))
     critical = critical and length <= STEP * scale
-    tau = spectrum.tolerance.total
+    tolerance = spectrum.tolerance if critical else replace(spectrum.tolerance, position=0.0)
+    tau = tolerance.total
     taus = torch.tensor([tau, tau / 10, 10 * tau], dtype=torch.float64)
     labels, index, nullity = kinds(spectrum.eigenvalues.expand(3, -1), taus)
     names = [Label(str(label)) if critical else Label.NOT_CRITICAL for label in labels]
@@ -306,7 +306,7 @@ def _record(
         eigenvalues=spectrum.eigenvalues.numpy(),
         index=int(index[0]),
         nullity=int(nullity[0]),
-        tolerance=spectrum.tolerance,
+        tolerance=tolerance,
         tighter=names[1],
         looser=names[2],
         decrement=decrement,

@@ -29,6 +29,7 @@ class Rest:
         gradients: g there.
         steps: lengths of the last steps that were taken.
         flatness: |H g| / (lambda_max |g|), small where the gradient is no way to a zero of it.
+        rested: whether it was at rest before the iterations were over.
         finite: whether the gradient and the Hessian could be followed.
     """
 
@@ -37,6 +38,7 @@ class Rest:
     gradients: Float64[Tensor, "n P"]
     steps: Float64[Tensor, " n"]
     flatness: Float64[Tensor, " n"]
+    rested: Bool[Tensor, " n"]
     finite: Bool[Tensor, " n"]
 
 
@@ -120,7 +122,7 @@ def rest(
     along = (vectors.mT @ g[..., None])[..., 0]
     curved = (eigenvalues * along).norm(dim=-1)
     flatness = curved / (eigenvalues.abs().amax(-1) * g.norm(dim=-1))
-    return Rest(x, values, g, steps, torch.nan_to_num(flatness), finite)
+    return Rest(x, values, g, steps, torch.nan_to_num(flatness), ~active, finite)
 
 
 def downhill(

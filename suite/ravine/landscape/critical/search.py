@@ -33,8 +33,11 @@ RADIUS = 1e-6
 """Points this close, as a share of the scale, are one; see `Found.radius`."""
 
 LEFT = "left the domain"
+"""At rest outside the box, or more than its width away."""
 UNFINISHED = "not converged"
+"""After all iterations."""
 GRADIENT_FLAT = "gradient-flat"
+"""At rest in a minimum of |g| alone, or with the gradient in the kernel of the Hessian."""
 INFINITE = "not finite"
 UNCERTIFIED = "not a critical point on a closer look"
 
@@ -256,9 +259,15 @@ def _outcomes(
 ) -> Shaped[np.ndarray, " n"]:
     """Why each start led to nothing; empty where its gradient vanishes in the box."""
     outside = _beyond(ended.x, bounds, 1e-9)
+    flat = ended.rested | (ended.flatness < FLAT)
     still = ended.gradients.norm(dim=-1) <= GRADIENT * (1 + ended.values.abs()) * size**0.5
     return np.select(
-        [~ended.finite.numpy(), outside.numpy(), still.numpy(), (ended.flatness < FLAT).numpy()],
+        [
+            ~ended.finite.numpy(),
+            outside.numpy(),
+            still.numpy(),
+            (ended.rested | (ended.flatness < FLAT)).numpy(),
+        ],
         [INFINITE, LEFT, "", GRADIENT_FLAT],
         UNFINISHED,
     )
