@@ -29,7 +29,8 @@ RELATIVE = (0.01, 0.1)
 ABSOLUTE = 0.1
 """The threshold that a table shows in units of the largest parameter."""
 
-_AROUND = ((9, 0), (0, 10), (-9, 0), (0, -10), (8, 8), (-8, 8), (-8, -8), (8, -8))  # points
+_SIDES = ((1, 0), (0, 1), (-1, 0), (0, -1), (1, 1), (-1, 1), (-1, -1), (1, -1))
+_AROUND = (*((9 * x, 11 * y) for x, y in _SIDES), *((9 * x, 22 * y) for x, y in _SIDES if y))
 
 
 @styled
@@ -46,10 +47,17 @@ def map_figure(found: Solutions) -> Figure:
     axes = figure.subplots()
     plane = found.map
     at = plane.coordinates.numpy()
+    # where ends coincide, the earlier optimizers show around the later ones
+    sizes = dict(zip(shown, np.linspace(11, 7 if len(shown) > 1 else 11, len(shown)), strict=True))
     for place, optimizer, seed in zip(at, found.optimizers, found.seeds, strict=True):
-        look = shown[optimizer]
         axes.plot(
-            *place, marker=marks[seed], ms=8.5, mfc=look.color, mec="white", mew=0.9, zorder=3
+            *place,
+            marker=marks[seed],
+            ms=sizes[optimizer],
+            mfc=shown[optimizer].color,
+            mec="white",
+            mew=0.9,
+            zorder=3,
         )
     axes.margins(0.12)
     for axis, k in ((axes.xaxis, 0), (axes.yaxis, 1)):
@@ -290,22 +298,21 @@ def _written(
 ) -> None:
     """Write beside every point, on the side where there is most room."""
     pixels = axes.transData.transform(at) * 72 / axes.figure.dpi
-    taken = [*pixels]
+    taken = [(point, np.array([4.0, 4.0])) for point in pixels]  # middles and half sizes
     for place, point, text, color in zip(at, pixels, texts, colors, strict=True):
-        reach = np.array([2.2 * len(text) + 1, 4.0])
+        reach = np.array([2.3 * len(text), 4.5])
         middles = [point + np.array(o) + np.sign(o) * reach * (1, 0) for o in _AROUND]
-        room = [(np.abs(np.array(taken) - m) / (2 * reach)).max(1).min() for m in middles]
+        room = [min((np.abs(m - t) / (reach + r)).max() for t, r in taken) for m in middles]
         # the first side that is free, else the one that is covered least
         best = int(np.argmax(np.minimum(room, 1.0)))
-        taken.append(middles[best])
-        x, y = np.sign(_AROUND[best])
+        taken.append((middles[best], reach))
         axes.annotate(
             text,
             place,
             _AROUND[best],
             textcoords="offset points",
-            ha=("center", "left", "right")[x],
-            va=("center", "bottom", "top")[y],
+            ha=("center", "left", "right")[int(np.sign(_AROUND[best][0]))],
+            va="center",
             fontsize=7.5,
             color=color,
             zorder=4,
