@@ -14,7 +14,7 @@ from torch.nn import functional
 from ravine.errors import BadValue
 from ravine.landscape.lines import Alphas, Line, checked, interpolate, line, lines, profile
 from ravine.landscape.sources import module_surface, surface
-from ravine.landscape.surface import Part, Surface, accuracy, loss
+from ravine.landscape.surface import Part, Surface, accuracy, loss, unpack
 from ravine.problems import problem
 
 WIDE = np.linspace(-2, 2, 401)
@@ -256,3 +256,19 @@ def test_what_is_no_line_is_refused_in_one_sentence() -> None:
         profile(line(ground, at(0, 0), at(1, 1)), "error")
     with pytest.raises(BadValue, match="a line needs a surface"):
         lines({}, torch.zeros(1, 2), torch.zeros(1, 2))
+
+
+def test_a_single_point_of_a_module_has_both_scores_at_once() -> None:
+    """Loss and accuracy from one evaluation are those of two, with and without a stack."""
+    x, y = torch.linspace(-1, 1, 48, dtype=torch.float64).view(12, 4), torch.arange(12) % 3
+
+    def right(outputs: Tensor, targets: Tensor) -> Tensor:
+        return (outputs.argmax(-1) == targets).double().mean()
+
+    module = nn.Sequential(nn.Linear(4, 3)).double()
+    ground, here = module_surface(module, (x, y), functional.cross_entropy, accuracy=right)
+    for point in (here, torch.stack([here, -here])):
+        assert ground.both is not None
+        value, share = ground.both(unpack(ground, point), ground.parts[0].data, None)
+        assert torch.equal(value, loss(ground, point))
+        assert torch.equal(share, accuracy(ground, point))

@@ -267,11 +267,11 @@ def _of_module_problem(
                 )
                 for i in range(count)
             ]
-            return torch.stack(singles).view(*stack, *singles[0].shape)
+            return torch.stack(singles).view((*stack, *singles[0].shape))
         # torch's rules for losses want targets with all dimensions of the outputs
         every = targets.expand(count, *targets.shape)
         found = vmap(one)(networks, own(count), shared, every)
-        return found.view(*stack, *found.shape[1:])
+        return found.view((*stack, *found.shape[1:]))
 
     def mean(point: Point, data: Data, given: Moments | None) -> Float[Tensor, "*stack"]:
         return each(passes.criterion, point, data, given)
