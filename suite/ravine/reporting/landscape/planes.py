@@ -1,0 +1,419 @@
+"""Figures and tables of planes: contours, surfaces, seeds side by side, eigenvalue ratios."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm, Normalize
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, Locator, LogLocator, MaxNLocator
+from matplotlib.tri import Triangulation
+
+from ravine.landscape.planes.export import about
+from ravine.landscape.planes.plane import Plane, Status
+from ravine.landscape.planes.ratio import Ratios
+from ravine.landscape.planes.shape import Spread, curvature, width
+from ravine.reporting import cells
+from ravine.reporting.drawing import canvas, nothing, styled
+from ravine.reporting.layout import Table
+
+_LEVELS = 24
+_WIDE = 10.0  # a ratio of high to low losses that equal steps cannot show
+_GAP = "#d9d9d9"
+_ACROSS = 3  # planes of different seeds beside each other
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A point of the plane that has a name.
+
+    Args:
+        x: a.
+        y: b.
+        label: its name.
+    """
+
+    x: float
+    y: float
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Scale:
+    norm: Normalize
+    levels: Float64[np.ndarray, " levels"]
+    ticks: Locator
+    label: str
+    floor: float
+
+    @property
+    def logarithmic(self) -> bool:
+        return isinstance(self.norm, LogNorm)
+
+    def heights(self, loss: Float64[np.ndarray, "ny nx"]) -> Any:
+        """What is coloured; what is not finite is masked."""
+        found = np.ma.masked_invalid(loss) - self.floor
+        return np.ma.maximum(found, self.levels[0]) if self.logarithmic else found
+
+
+@styled
+def plane_figure(plane: Plane, title: str, marks: Sequence[Mark] = ()) -> Figure:
+    """Draw the loss on a plane as filled contours, with the centre and other points marked.
+
+    Levels are logarithmic where losses range over more than a decade; cells without a finite
+    loss are grey.
+    """
+    figure = canvas(title, width=6.2, height=5.0)
+    axes = figure.subplots()
+    scale = _scale([plane.loss])
+    if scale is None:
+        nothing(axes, "no cell has a finite loss")
+        return figure
+    filled = _contours(axes, plane, scale)
+    _bar(figure, filled, axes, scale)
+    _mark(axes, plane, marks)
+    axes.set(xlabel=_axis(plane, 0), ylabel=_axis(plane, 1))
+    handles, labels = axes.get_legend_handles_labels()
+    if handles:
+        figure.legend(handles, labels, loc="outside lower left", ncols=4, handlelength=1.0)
+    return figure
+
+
+@styled
+def surface_figure(plane: Plane, title: str, marks: Sequence[Mark] = ()) -> Figure:
+    """Draw the loss on a plane as a surface in three dimensions, with the same colours."""
+    figure = canvas(title, width=6.6, height=5.4)
+    scale = _scale([plane.loss])
+    if scale is None:
+        nothing(figure.subplots(), "no cell has a finite loss")
+        return figure
+    axes: Any = figure.add_subplot(projection="3d")
+
+    def raised(loss: Any) -> Any:
+        heights = scale.heights(np.asarray(loss, dtype=float))
+        return np.ma.log10(heights) if scale.logarithmic else heights
+
+    ny, nx = plane.loss.shape
+    known = np.isfinite(plane.loss)
+    whole = (known[:-1, :-1] & known[1:, :-1] & known[:-1, 1:] & known[1:, 1:]).ravel()
+    corner = (np.arange(ny - 1)[:, None] * nx + np.arange(nx - 1)).ravel()[whole]
+    triangles = np.concatenate(
+        [
+            np.stack([corner, corner + 1, corner + nx + 1], -1),
+            np.stack([corner, corner + nx + 1, corner + nx], -1),
+        ]
+    )
+    x, y = np.meshgrid(plane.x, plane.y)
+    z = raised(plane.loss)
+    low, high = float(z.min()), float(z.max())
+    if len(triangles):
+        axes.plot_trisurf(
+            Triangulation(x.ravel(), y.ravel(), triangles),
+            z.filled(low).ravel(),
+            cmap="viridis",
+            vmin=low,
+            vmax=high,
+            linewidth=0.1,
+            antialiased=True,
+            rasterized=True,
+        )
+    else:
+        axes.scatter(x[known], y[known], z[known], c=z[known], cmap="viridis")
+    cell = plane.centre_cell
+    if cell is not None and math.isfinite(plane.centre_loss):
+        foot = [float(raised([[plane.centre_loss]])[0, 0])] * 2
+        axes.plot([0, 0], [0, 0], [foot[0], high], color="black", lw=0.8, zorder=10)
+        axes.plot([0], [0], [high], "o", ms=5, mfc="white", mec="black", zorder=11)
+    for mark in marks:
+        axes.plot([mark.x] * 2, [mark.y] * 2, [low, high], color="#D55E00", lw=0.9, zorder=10)
+        axes.text(mark.x, mark.y, high, mark.label, fontsize=8, zorder=12)
+    axes.set(xlabel=_axis(plane, 0), ylabel=_axis(plane, 1), zlabel=scale.label)
+    if scale.logarithmic:
+        axes.zaxis.set_major_locator(MaxNLocator(6))
+        axes.zaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{10**value:.2g}"))
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.yaxis.set_major_locator(MaxNLocator(5))
+    axes.view_init(elev=32, azim=-60)
+    axes.set_box_aspect(None, zoom=0.93)
+    return figure
+
+
+@styled
+def spread_figure(found: Spread, title: str) -> Figure:
+    """Draw the planes of several seeds on one scale, and how far they differ cell by cell."""
+    planes = found.planes
+    count = len(planes) + 1
+    across = min(_ACROSS, count)
+    down = math.ceil(count / across)
+    figure = canvas(title, width=2.9 * across + 1.2, height=2.7 * down + 0.7)
+    every = figure.subplots(down, across, squeeze=False).ravel()
+    scale = _scale([plane.loss for plane in planes])
+    if scale is None:
+        for axes in every:
+            axes.set_axis_off()
+        nothing(every[0], "no cell has a finite loss")
+        return figure
+    drawings = [_contours(axes, one, scale) for axes, one in zip(every, planes, strict=False)]
+    for axes, plane in zip(every, planes, strict=False):
+        axes.plot(0, 0, "o", ms=4, mfc="white", mec="black", mew=0.8)
+        axes.set_title(f"seed {plane.seed}")
+    last = every[len(planes)]
+    spread = np.ma.masked_invalid(found.upper - found.lower)
+    drawn = last.pcolormesh(planes[0].x, planes[0].y, spread, cmap="cividis", rasterized=True)
+    last.set_facecolor(_GAP)
+    last.grid(visible=False)
+    _square(last, planes[0])
+    last.set_title("interquartile range")
+    for axes in every[count:]:
+        axes.set_axis_off()
+    for axes in every[:count]:
+        axes.set(xlabel=_axis(planes[0], 0), ylabel=_axis(planes[0], 1))
+        axes.label_outer()
+    _bar(figure, drawings[0], list(every[: len(planes)]), scale)
+    figure.colorbar(drawn, ax=last, label="loss", shrink=0.9)
+    return figure
+
+
+@styled
+def ratio_figure(found: Ratios, plane: Plane, title: str) -> Figure:
+    """Draw |smallest / largest eigenvalue| on a coarse grid; cells not converged are crossed."""
+    figure = canvas(title, width=6.0, height=4.8)
+    axes = figure.subplots()
+    shown = np.ma.masked_invalid(found.ratio)
+    mesh = axes.pcolormesh(found.x, found.y, shown, cmap="cividis", vmin=0, rasterized=True)
+    figure.colorbar(mesh, ax=axes, label=r"$|\lambda_{min}\,/\,\lambda_{max}|$, 0 if convex")
+    rows, columns = np.nonzero(~found.converged)
+    if len(rows):
+        axes.plot(
+            found.x[columns],
+            found.y[rows],
+            "x",
+            color="white",
+            mec="#D55E00",
+            label="not converged",
+        )
+        figure.legend(loc="outside lower left")
+    axes.set_facecolor(_GAP)
+    axes.grid(visible=False)
+    _square(axes, plane)
+    axes.set(xlabel=_axis(plane, 0), ylabel=_axis(plane, 1))
+    return figure
+
+
+def plane_table(planes: Sequence[Plane], title: str) -> Table:
+    """What each plane shows, one row for each seed."""
+    rows = []
+    for plane in planes:
+        bent, cell = curvature(plane), plane.centre_cell
+        finite = plane.loss[np.isfinite(plane.loss)]
+        at = (np.nan, np.nan) if cell is None else (bent.smallest[cell], bent.largest[cell])
+        odd = int((plane.status != Status.FINITE).sum())
+        rows.append(
+            (
+                "given" if plane.seed is None else str(plane.seed),
+                cells.decimal(plane.centre_loss, 4),
+                cells.decimal(finite.min() if len(finite) else None, 4),
+                cells.decimal(finite.max() if len(finite) else None, 4),
+                f"{cells.decimal(at[0])} to {cells.decimal(at[1])}",
+                f"{cells.decimal(width(plane, 0))} x {cells.decimal(width(plane, 1))}",
+                cells.percent(bent.negative),
+                cells.percent(bent.undecided),
+                f"{plane.cosine:.1e}",
+                str(odd),
+            )
+        )
+    first = planes[0]
+    kept = f" {first.dtype}" + (
+        f", {first.examples:,} {first.split} examples" if first.split else ""
+    )
+    normed = f", batch normalisation {first.batch_norm}" if first.batch_norm else ""
+    how = f"first layers shared ({first.reason})" if first.way == "shared" else "cells in full"
+    return Table(
+        title=title,
+        columns=(
+            "seed",
+            "loss at the centre",
+            "lowest",
+            "highest",
+            "curvature at the centre",
+            "width at half height",
+            "negative",
+            "undecided",
+            "cosine",
+            "cells not finite",
+        ),
+        rows=tuple(rows),
+        footer=(
+            f"{first.kind}; {len(first.x)} x {len(first.y)} cells,{kept}{normed}; {how}. "
+            f"Curvature by central differences, per squared unit of the coordinates; negative: "
+            f"share of inner cells that curve downwards in some direction of the plane itself "
+            f"(2-D), undecided: zero to rounding. Widths depend on the range; half of the height "
+            f"of the highest point of the line through the centre."
+        ),
+    )
+
+
+def spread_table(found: Spread, title: str) -> Table:
+    """Median and quartiles over the seeds of what the planes show."""
+    bends = [curvature(plane) for plane in found.planes]
+    cell = found.planes[0].centre_cell
+    measures = {
+        "largest curvature at the centre": [
+            np.nan if cell is None else bent.largest[cell] for bent in bends
+        ],
+        "smallest curvature at the centre": [
+            np.nan if cell is None else bent.smallest[cell] for bent in bends
+        ],
+        "width at half height, first axis": [width(plane, 0) for plane in found.planes],
+        "width at half height, second axis": [width(plane, 1) for plane in found.planes],
+        "share of cells with negative curvature": [bent.negative for bent in bends],
+        "highest loss": [
+            float(np.max(plane.loss[np.isfinite(plane.loss)], initial=-np.inf))
+            for plane in found.planes
+        ],
+    }
+    rows = []
+    for name, values in measures.items():
+        known = np.array([value for value in values if math.isfinite(value)])
+        quartiles = np.quantile(known, (0.25, 0.5, 0.75)) if len(known) else [np.nan] * 3
+        rows.append(
+            (
+                name,
+                *(cells.decimal(float(q)) for q in quartiles),
+                cells.share(len(known), len(values)),
+            )
+        )
+    return Table(
+        title=title,
+        columns=("measure", "lower quartile", "median", "upper quartile", "seeds with a value"),
+        rows=tuple(rows),
+        footer=(
+            f"Over {len(found.planes)} draws of the directions. Cell by cell, the interquartile "
+            f"range is {cells.percent(found.relative)} of the height above the centre (median)."
+        ),
+    )
+
+
+def ratio_table(found: Ratios, title: str) -> Table:
+    """Eigenvalues of the whole Hessian over the cells of a coarse grid."""
+    good = found.converged
+    known = found.ratio[good]
+    quartiles = np.quantile(known, (0.0, 0.5, 1.0)) if len(known) else [np.nan] * 3
+    return Table(
+        title=title,
+        columns=("cells", "converged", "lowest ratio", "median", "highest", "largest residual"),
+        rows=(
+            (
+                str(good.size),
+                cells.share(int(good.sum()), good.size),
+                *(cells.decimal(float(q)) for q in quartiles),
+                cells.gap(float(np.nanmax(found.residual)) if good.any() else None),
+            ),
+        ),
+        footer=(
+            f"|smallest / largest| eigenvalue of the Hessian, 0 where none is negative, over "
+            f"converged cells (relative residual {found.tolerance:g}); {found.products:,} products."
+        ),
+    )
+
+
+def plane_record(plane: Plane) -> dict[str, Any]:
+    """Everything of a plane but its vectors, for programs."""
+    bent = curvature(plane)
+    return {
+        **about(plane),
+        "x": plane.x.tolist(),
+        "y": plane.y.tolist(),
+        "loss": plane.loss.tolist(),
+        "status": plane.status.tolist(),
+        "centre_cell": plane.centre_cell,
+        "negative_share": bent.negative,
+        "undecided_share": bent.undecided,
+        "width": [width(plane, 0), width(plane, 1)],
+    }
+
+
+def ratio_record(found: Ratios) -> dict[str, Any]:
+    """Eigenvalues, residuals and what converged, for programs."""
+    arrays = {
+        name: getattr(found, name).tolist()
+        for name in ("x", "y", "smallest", "largest", "residual", "converged", "ratio")
+    }
+    return {**arrays, "tolerance": found.tolerance, "products": found.products}
+
+
+def _scale(losses: Sequence[Float64[np.ndarray, "ny nx"]]) -> _Scale | None:
+    """Levels from the data: equal steps, or logarithmic ones where those show more."""
+    finite = np.concatenate([loss[np.isfinite(loss)] for loss in losses])
+    if not len(finite):
+        return None
+    low, high = float(finite.min()), float(finite.max())
+    if low == high:
+        levels = np.array([low - 0.5, low, low + 0.5])
+        return _Scale(Normalize(levels[0], levels[-1]), levels, MaxNLocator(3), "loss", 0.0)
+    floor, label = (0.0, "loss") if low > 1e-3 * high else (low, f"loss - {low:.3g}")
+    above = finite[finite > floor] - floor
+    start = float(above.min()) if floor == 0.0 else float(np.quantile(above, 0.005))
+    if high - floor > _WIDE * start and start > 0:
+        label = "loss" if floor == 0.0 or abs(floor) < 1e-12 else label
+        levels = np.geomspace(start, high - floor, _LEVELS)
+        ticks = LogLocator(base=10, subs=(1.0, 2.0, 5.0) if high - floor < 100 * start else (1.0,))
+        return _Scale(LogNorm(start, high - floor), levels, ticks, label, floor)
+    levels = np.linspace(low, high, _LEVELS)
+    return _Scale(Normalize(low, high), levels, MaxNLocator(8), "loss", 0.0)
+
+
+def _contours(axes: Axes, plane: Plane, scale: _Scale) -> Any:
+    shown = scale.heights(plane.loss)
+    if min(plane.loss.shape) < 2:
+        axes.set_axis_off()
+    filled = axes.contourf(
+        plane.x, plane.y, shown, levels=scale.levels, norm=scale.norm, cmap="viridis", zorder=0
+    )
+    # thousands of polygon corners would make the file large and nobody the wiser
+    filled.set_rasterized(True)
+    axes.contour(
+        plane.x,
+        plane.y,
+        shown,
+        levels=scale.levels[::2],
+        colors="white",
+        linewidths=0.4,
+        alpha=0.5,
+        negative_linestyles="solid",
+        zorder=0.5,
+    ).set_rasterized(True)
+    axes.set_facecolor(_GAP)
+    axes.grid(visible=False)
+    _square(axes, plane)
+    return filled
+
+
+def _square(axes: Axes, plane: Plane) -> None:
+    spans = (np.ptp(plane.x), np.ptp(plane.y))
+    if max(spans) < 2.5 * min(spans):
+        axes.set_aspect("equal")
+
+
+def _bar(figure: Figure, filled: Any, axes: Any, scale: _Scale) -> None:
+    bar = figure.colorbar(filled, ax=axes, label=scale.label, ticks=scale.ticks, shrink=0.9)
+    bar.ax.minorticks_off()
+    if scale.logarithmic:
+        bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
+def _mark(axes: Axes, plane: Plane, marks: Sequence[Mark]) -> None:
+    if not marks and plane.x[0] <= 0 <= plane.x[-1] and plane.y[0] <= 0 <= plane.y[-1]:
+        axes.plot(0, 0, "o", ms=6, mfc="white", mec="black", ls="none", label="centre")
+    for mark, shape in zip(marks, ("o", "s", "^", "D", "P", "X", "v") * len(marks), strict=False):
+        axes.plot(
+            mark.x, mark.y, shape, ms=7, mfc="white", mec="black", ls="none", label=mark.label
+        )
+
+
+def _axis(plane: Plane, axis: int) -> str:
+    return plane.labels[axis]
