@@ -1,5 +1,6 @@
 """`ravine landscape ...`: the ground around a problem's points, a file for each command."""
 
+from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
 
@@ -13,8 +14,9 @@ landscape = App(
     help="Look at the ground around a point: curvature, critical points, lines, planes, symmetry.",
     help_format="plaintext",
 )
-"""The commands; each is imported when it is called or its help is asked for."""
+"""The commands; their files import nothing heavy before they are called."""
 
 for _module in iter_modules([str(Path(__file__).parent)]):
     if _module.name not in HELPERS:
-        landscape.command(f"{__name__}.{_module.name}:{_module.name}", name=_module.name)
+        _name = _module.name
+        landscape.command(getattr(import_module(f"{__name__}.{_name}"), _name), name=_name)
