@@ -191,7 +191,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         complain.print(f"ravine: {said} (`ravine --help`)")
         sys.exit(2)
     except KeyboardInterrupt:
-        complain.print("ravine: interrupted; finished runs are stored, repeat the command to go on")
+        kept = "what is finished is stored, repeat the command to go on"
+        given = list(sys.argv[1:] if arguments is None else arguments)
+        if given[:1] == ["landscape"] and given[1:2] != ["plane"]:
+            kept = "figures and tables are written at the end, so there are none yet"
+        complain.print(f"ravine: interrupted; {kept}")
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(1)

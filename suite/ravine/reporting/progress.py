@@ -47,6 +47,12 @@ class Bar:
         """Say what begins and how long it should take."""
         stored = f", {known:,} more are stored" if known else ""
         self.say(f"{stage}: {runs:,} runs, about {duration(seconds)}{stored}")
+        self.begin(stage)
+
+    def begin(self, stage: str, seconds: float | None = None) -> None:
+        """Start the bar anew, and say how long it should take where that is known."""
+        if seconds is not None:
+            self.say(f"{stage}: about {duration(seconds)}")
         if self._stage is not None:
             self._bar.remove_task(self._stage)
         self._stage = self._bar.add_task(stage, total=1.0)

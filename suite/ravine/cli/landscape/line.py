@@ -154,7 +154,7 @@ def prepared(
     costs = [_run_seconds(problem, place, steps) for place in known.values()]
     costs.append(len(names) * evaluations * _seconds(lambda: loss(first, here)))
     total = sum(costs)
-    bar.announce(f"{evaluations:,} points", sum(map(_trained, known)), 0, total)
+    bar.begin(f"{evaluations:,} points", total)
 
     def listener(task: int) -> Callable[[float], None]:
         done = sum(costs[:task])

@@ -88,7 +88,7 @@ def path(
         points = len(settings) * (len(keep) * 3 + side * side) + side * side
         start = pack(ground, chosen.start(seed)).detach()
         cost = points * _timed(lambda: loss(ground, start.expand(4, -1))) / 4
-        bar.announce("paths", len(settings), 0, cost + duration(chosen, settings, budget))
+        bar.begin(f"{len(settings)} paths", cost + duration(chosen, settings, budget))
         tasks = 2 * len(settings) + 1
 
         def listener(done: int) -> Callable[[float], None]:

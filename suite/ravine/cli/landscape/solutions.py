@@ -65,7 +65,7 @@ def solutions(
         test = None
     wanted = [(s, seed) for s in settings for seed in starts]
     with working(out) as bar:
-        bar.announce("solutions", len(wanted), 0, duration(chosen, settings, budget, len(starts)))
+        bar.begin(f"{len(wanted)} solutions", duration(chosen, settings, budget, len(starts)))
 
         def listener(done: int) -> Callable[[float], None]:
             return lambda share: bar.advance((done + share) / (len(wanted) + 1))
