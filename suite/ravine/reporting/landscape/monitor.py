@@ -218,6 +218,9 @@ def _changes(axes: Axes, looks: Sequence[Look], steps: np.ndarray) -> None:
             "gradient step, predicted",
         ),
     ]
+    # for gradient descent the two are one and would hide each other
+    if np.allclose(own, plain, rtol=1e-3, equal_nan=True):
+        drawn = drawn[:2]
     every = np.abs(np.array([values for values, *_ in drawn]))
     typical = every[np.isfinite(every) & (every > 0)]
     for values, color, dash, label in drawn:
