@@ -140,6 +140,16 @@ def test_descent_in_a_valley_ends_in_a_ravine() -> None:
     assert run(problem("ellipsoid_1e6"), "sgd", 300, seeds=2, lr=4e-7) == ["ravine"] * 2
 
 
+def test_a_well_narrower_than_the_neighbourhood_is_a_minimum() -> None:
+    """Easom's needle is 1 % of its domain wide: near its tip a run is at the minimum."""
+    assert places(problem("easom"), [[3.13, 3.11]]) == ["minimum"]
+
+
+def test_a_run_that_has_left_the_domain_is_judged_by_the_domain() -> None:
+    """Far down an unbounded saddle there is a slope; no cliff, and no plateau."""
+    assert places(problem("saddle"), [[0.0, 103.0]]) == ["slope"]
+
+
 def test_slopes_that_cancel_are_a_kink() -> None:
     """Descent on |x| rattles around the kink; beside it there is a slope, on it a minimum."""
     p = problem("l1_norm")

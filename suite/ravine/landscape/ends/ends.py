@@ -140,7 +140,10 @@ def _classify(
     rest = (~(lost | arrived)).nonzero()[:, 0]
     if not len(rest):
         return places, numbers
-    x, drop, height = x[rest], torch.maximum(start, value)[rest] - lowest, value[rest] - lowest
+    x, value, top = x[rest], value[rest], torch.maximum(start, value)[rest]
+    height = (value if terrain.known else top) - lowest
+    # a run may have left the domain and be lower than anything in it
+    drop = top - value.clamp(max=lowest)
     here = bend(terrain, x)
     around, slopes = _around(terrain, x)
     near = search(terrain, x, here)
@@ -150,7 +153,7 @@ def _classify(
         named[lowest_of_all.numpy()] = Place.MINIMUM
     critical = named != Place.NOT_CLASSIFIED
     change = AROUND * here.slope + 0.5 * AROUND**2 * here.largest
-    flat = here.defined & (change <= FLAT * (height if terrain.known else drop))
+    flat = here.defined & (change <= FLAT * height)
     steepest = slopes.norm(dim=-1).amax(-1).maximum(here.slope)
     face = around.amax(-1).maximum(here.value) - around.amin(-1).minimum(here.value)
     cliff = (face >= FACE * drop) & (steepest >= STEEP * terrain.slope)
@@ -192,6 +195,8 @@ def _named(
     plain = (near.eigenvalues.abs() <= zero[:, None]).all(-1) & (least <= here.slope)
     minimum = torch.from_numpy(np.isin(labels, [Place.MINIMUM, Place.BOUNDARY]))
     settled = here.slope <= torch.where(minimum, SETTLED, STUCK) * steepest
+    # a well may be so narrow that around it there is no slope any more
+    settled = settled | (minimum & (near.distance <= 0.1 * NEAR))
     at = near.found & settled & ~plain
     return np.where(at.numpy(), labels, Place.NOT_CLASSIFIED).astype(object), index, nullity
 

@@ -15,7 +15,8 @@ STEPS = 8
 """Newton steps at most."""
 
 ARRIVED = {torch.float64: 1e-8, torch.float32: 1e-5}
-"""A step so short, as a share of the width, ends the search."""
+"""The search ends where the next step, by the ratio of the last two, is as short as this share
+of the width."""
 
 ZERO = {torch.float64: 1e-9, torch.float32: 1e-4}
 """An eigenvalue is zero within this share of the largest, or of the domain's typical slope."""
@@ -72,7 +73,7 @@ class Search:
         found: a critical point lies within `NEAR`.
         singular: the method converged only linearly, so the Hessian has a zero there.
         distance: to where it stopped and what was left of the way, in widths.
-        last: the last step, in widths.
+        next: the step that would follow, by the ratio of the last two, in widths.
         value: f there.
         eigenvalues: of the Hessian there.
     """
@@ -80,7 +81,7 @@ class Search:
     found: Bool[Tensor, " runs"]
     singular: Bool[Tensor, " runs"]
     distance: Float[Tensor, " runs"]
-    last: Float[Tensor, " runs"]
+    next: Float[Tensor, " runs"]
     value: Float[Tensor, " runs"]
     eigenvalues: Float[Tensor, "runs P"]
 
@@ -124,9 +125,9 @@ def _held(
 
 
 def tolerance(terrain: Terrain, near: Search) -> Float[Tensor, " runs"]:
-    """The size within which an eigenvalue is zero: by rounding, and by the last step."""
+    """The size within which an eigenvalue is zero: by rounding, and by what is left of the way."""
     scale = near.eigenvalues.abs().amax(-1).clamp(min=terrain.slope)
-    return scale * (near.last / NEAR).clamp(min=ZERO[terrain.surface.dtype])
+    return scale * (near.next / NEAR).clamp(min=ZERO[terrain.surface.dtype])
 
 
 def search(terrain: Terrain, x: Float[Tensor, "runs P"], here: Bend) -> Search:
@@ -148,10 +149,10 @@ def search(terrain: Terrain, x: Float[Tensor, "runs P"], here: Bend) -> Search:
     """
     low, high = SINGULAR
     found, singular = (torch.zeros(len(x), dtype=torch.bool) for _ in range(2))
-    distance, last = (torch.full((len(x),), torch.inf, dtype=torch.float64) for _ in range(2))
+    distance, after = (torch.full((len(x),), torch.inf, dtype=torch.float64) for _ in range(2))
     value, eigenvalues = here.value.clone(), here.eigenvalues.clone()
     rows, point, state = torch.arange(len(x)), x, here
-    before = torch.full_like(last, torch.nan)
+    before = torch.full_like(distance, torch.nan)
     for trial in range(STEPS):
         step = _step(terrain, state)
         length = step.norm(dim=-1)
@@ -161,11 +162,12 @@ def search(terrain: Terrain, x: Float[Tensor, "runs P"], here: Bend) -> Search:
         way = ((point - x[rows]).double() / terrain.width).norm(dim=-1) + left
         close = state.defined & (way <= NEAR)
         slow = close & (ratio >= low) & (ratio <= high)
-        there = close & (length <= ARRIVED[terrain.surface.dtype])
+        following = length * ratio.nan_to_num(1.0).clamp(max=1.0)
+        there = close & (following <= ARRIVED[terrain.surface.dtype])
         if trial == STEPS - 1:
             there = there | slow
         found[rows], singular[rows] = there, there & slow
-        distance[rows], last[rows] = way, length
+        distance[rows], after[rows] = way, following
         value[rows], eigenvalues[rows] = state.value, state.eigenvalues
         on = close & ~there
         if trial == STEPS - 1 or not bool(on.any()):
@@ -175,7 +177,7 @@ def search(terrain: Terrain, x: Float[Tensor, "runs P"], here: Bend) -> Search:
         if terrain.box is not None:
             point = point.clamp(*terrain.box.unbind(-1))
         state = bend(terrain, point, state.held[on])
-    return Search(found, singular, distance, last, value, eigenvalues)
+    return Search(found, singular, distance, after, value, eigenvalues)
 
 
 def _step(terrain: Terrain, state: Bend) -> Float[Tensor, "runs P"]:
