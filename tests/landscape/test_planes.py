@@ -169,11 +169,12 @@ def test_what_is_shared_is_tried_before_it_is_believed() -> None:
 def test_small_first_layers_are_not_shared_and_large_ones_are() -> None:
     """The choice rests on multiplications that are saved, never on a clock."""
     for examples, way in ((2048, "shared"), (16, "plain")):
-        shape = problem("mnist_mlp(widths=(32,))")
+        shape = problem("mnist_mlp(widths=(256,))")
         ground = surface(shape, examples=examples)
         x = pack(ground, shape.start(0))
         sides = random(ground, x)
-        assert plane(ground, x, sides.u, sides.v, [0.0, 0.1], [0.0]).way == way
+        side = centred(1.0, 5)
+        assert plane(ground, x, sides.u, sides.v, side, side).way == way
 
 
 def rescaled(factor: float, last_bias: bool) -> tuple[Surface, torch.Tensor]:

@@ -188,7 +188,13 @@ def plane(
     corners = [(float(a), float(b)) for a, b in ((columns[0], lines[0]), (columns[-1], lines[-1]))]
     sharing, reason = None, "asked for"
     if way != "plain":
-        sharing, reason = share(surface, components, [*corners, (0.0, 0.0)], always=way == "shared")
+        sharing, reason = share(
+            surface,
+            components,
+            [*corners, (0.0, 0.0)],
+            len(columns) * len(lines),
+            always=way == "shared",
+        )
         if sharing is None and way == "shared":
             raise BadValue(f"nothing can be shared on `{surface.name}`: {reason}; use way=plain")
     used = "plain" if sharing is None else "shared"

@@ -38,6 +38,9 @@ Components = tuple[Float[Tensor, " P"], Float[Tensor, " P"], Float[Tensor, " P"]
 WORTH = 4_000_000
 """Multiplications for each cell that must be saved; fewer are faster done in a stack."""
 
+AT_ALL = 10_000_000_000
+"""The same over all cells; fewer take less time than finding out what can be shared."""
+
 FAN_IN = 16
 """Multiplications for each number of a product, below which a sum is no cheaper."""
 
@@ -359,6 +362,7 @@ def share(
     surface: Surface,
     components: Components,
     corners: Sequence[tuple[float, float]],
+    cells: int,
     *,
     always: bool = False,
 ) -> tuple[Sharing | None, str]:
@@ -370,6 +374,7 @@ def share(
         surface: f.
         components: theta, u and v.
         corners: cells at which it is compared with the plain evaluation.
+        cells: how many there will be.
         always: share whatever can be, even where it is not worth it.
     """
     parts = [unpack(surface, component) for component in components]
@@ -394,8 +399,9 @@ def share(
             with torch.no_grad():
                 sharing.scout(unpack(surface, cell(components, *corners[0])))
                 saved = sum(stage.saved for stage in sharing.every)
-                if not saved or (saved < WORTH and not always):
-                    return None, "its first layers are too small for sharing to be worth it"
+                small = saved < WORTH or saved * cells < AT_ALL
+                if not saved or (small and not always):
+                    return None, "sharing its first layers between so many cells is not worth it"
                 if traced:
                     sharing.trace()
                 reason = _differs(surface, components, sharing, corners)
