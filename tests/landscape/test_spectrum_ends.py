@@ -93,6 +93,14 @@ def test_multiple_eigenvalues_come_with_all_their_copies(copies: int) -> None:
     checked(found, matrix)
 
 
+def test_the_search_for_copies_costs_what_it_says_and_can_be_left_out() -> None:
+    """On simple outliers it takes its number of products, and changes no value."""
+    operator = of_matrix(outlying(500))
+    sure, blind = (extreme(operator, 4, 1, tol=1e-5, confirm=c) for c in (7, 0))
+    assert sure.products == blind.products + 7
+    assert blind.values == pytest.approx(sure.values, rel=1e-8)
+
+
 def test_matrices_without_much_in_them_are_no_trouble() -> None:
     """Zero, the identity, a matrix of rank 2, and one smaller than what is asked for."""
     zero = extreme(of_matrix(torch.zeros(300, 300)), 3, 2)

@@ -68,6 +68,7 @@ def extreme(
     seed: int = 0,
     most: int = 1000,
     subspace: int | None = None,
+    confirm: int = CONFIRMING,
 ) -> Eigenpairs:
     """The algebraically largest and smallest eigenvalues, with eigenvectors and residuals.
 
@@ -88,6 +89,8 @@ def extreme(
         most: products at most.
         subspace: vectors held at once; by default enough for the pairs and their neighbours,
             within 1 GB.
+        confirm: products from a fresh direction at the end; 0 saves them where eigenvalues
+            are known to be simple.
 
     Raises:
         BadValue: an argument is outside its domain.
@@ -106,6 +109,7 @@ def extreme(
     arguments.whole("largest", largest, 0)
     arguments.whole("smallest", smallest, 0)
     arguments.whole("most", most, 1)
+    arguments.whole("confirm", confirm, 0)
     if largest + smallest == 0:
         raise BadValue("`largest` and `smallest` are both 0; ask for one eigenvalue at least")
     if not 0 < tol < 1:
@@ -119,7 +123,7 @@ def extreme(
     room = HELD // (size * (8 + torch.finfo(operator.dtype).bits // 8))
     best = min(subspace or max(SUBSPACE, 3 * wanted), room, size)
     space = _Space(operator, max(best, min(wanted + 6, size)), seed)
-    note = _search(space, largest, smallest, tol, most)
+    note = _search(space, largest, smallest, tol, most, confirm)
     values, turned = space.ritz()
     ends = _ends(space.held, largest, smallest)
     _, gaps = space.residuals(values[ends], turned[:, ends])
@@ -205,7 +209,7 @@ class _Space:
         return unit
 
 
-def _search(space: _Space, largest: int, smallest: int, tol: float, most: int) -> str:
+def _search(space: _Space, largest: int, smallest: int, tol: float, most: int, confirm: int) -> str:
     """Grow the space until all pairs are found and confirmed; why it stopped before, if so."""
     wanted, operator = largest + smallest, space.operator
     ahead: Float64[Tensor, " P"] | None = None
@@ -228,13 +232,14 @@ def _search(space: _Space, largest: int, smallest: int, tol: float, most: int) -
             rows, gaps = space.residuals(values[ends], turned[:, ends])
             if whole:
                 return "" if (gaps <= floor).all() else "the products are not symmetric"
+            same = found is not None and bool((np.abs(values[ends] - found) <= floor).all())
             if (gaps > floor).any():
                 worst = against(rows[int((gaps - floor).argmax())], space.basis[: space.held])
                 found, ahead = None, worst / worst.norm()
-            elif found is not None and (np.abs(values[ends] - found) <= floor).all():
+            elif same or not confirm:
                 return ""
             else:
-                found, waiting, ahead = values[ends], CONFIRMING, None
+                found, waiting, ahead = values[ends], confirm, None
         if space.held == space.cap:
             space.restart(_kept(space.cap, largest, smallest))
     return f"stopped after {most} products"
