@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ravine.landscape.barriers import POINTS
-from ravine.landscape.lines import Line, Profile, assembled, lines, profile
+from ravine.landscape.lines import Line, Measure, Profile, assembled, lines, profile
 from ravine.landscape.surface import Surface, accuracy, loss
 from ravine.landscape.symmetry.groups import Groups
 from ravine.landscape.symmetry.repair import repaired
@@ -29,9 +29,9 @@ class Connection:
     ways: Mapping[str, Mapping[str, Line]]
     points: int
 
-    def height(self, way: str, split: str) -> Profile:
+    def height(self, way: str, split: str, measure: Measure = "loss") -> Profile:
         """The barrier of a way on a surface, with its place."""
-        return profile(self.ways[way][split])
+        return profile(self.ways[way][split], measure)
 
 
 def connect(
