@@ -84,7 +84,7 @@ def ends(
 
     Example:
         >>> from ravine import problem
-        >>> x = torch.tensor([[3.0, 2.0], [0.1, 2.9], [1.0, 1.0]], dtype=torch.float64)
+        >>> x = torch.tensor([[3.0, 2.0], [0.0867, 2.8843], [1.0, 1.0]], dtype=torch.float64)
         >>> [str(p) for p in ends(problem("himmelblau"), x, [0, 0, 0]).place]
         ['minimum', 'saddle', 'slope']
     """
