@@ -266,7 +266,7 @@ def _outcomes(
             ~ended.finite.numpy(),
             outside.numpy(),
             still.numpy(),
-            (ended.rested | (ended.flatness < FLAT)).numpy(),
+            flat.numpy(),
         ],
         [INFINITE, LEFT, "", GRADIENT_FLAT],
         UNFINISHED,
