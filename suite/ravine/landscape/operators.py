@@ -293,11 +293,15 @@ def _by_parts(
         return torch.stack([multiply(held, row, False) for row in rows])
 
     def product(rows: Float[Tensor, "k P"]) -> Float[Tensor, "k P"]:
+        def of(i: int, part: Part) -> Float[Tensor, "k P"]:
+            held = graph(part) if kept is None else kept[i]
+            return images_of(held, rows, part.examples * surface.width * WITH_GRADIENT)
+
+        if len(surface.parts) == 1:
+            return of(0, surface.parts[0])
         images = torch.zeros(rows.shape, dtype=torch.float64, device=rows.device)
         for i, (part, weight) in enumerate(weighted_parts(surface)):
-            held = graph(part) if kept is None else kept[i]
-            live = part.examples * surface.width * WITH_GRADIENT
-            images += weight * images_of(held, rows, live).double()
+            images += weight * of(i, part).double()
         return images.to(dtype)
 
     return Operator(

@@ -151,8 +151,8 @@ class _Space:
 
     def __init__(self, operator: Operator, cap: int, seed: int) -> None:
         self.operator, self.cap, self.seed = operator, cap, seed
-        self.basis = torch.zeros(cap, operator.size, dtype=torch.float64)
-        self.images = torch.zeros(cap, operator.size, dtype=operator.dtype)
+        self.basis = torch.empty(cap, operator.size, dtype=torch.float64)
+        self.images = torch.empty(cap, operator.size, dtype=operator.dtype)
         self.projected: Float64[np.ndarray, "cap cap"] = np.zeros((cap, cap))
         self.held = self.products = self.drawn = 0
 
