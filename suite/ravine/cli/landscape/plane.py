@@ -76,11 +76,14 @@ def plane(
         export: Also write the plane as VTK for ParaView, or as Parquet.
         way: Share the first layers' products between cells, where that pays, always or never.
     """
+    import torch
+
     from ravine.cli.landscape.shown import show, working
     from ravine.landscape.planes import export as exported
-    from ravine.landscape.planes.plane import centred, coordinates
+    from ravine.landscape.planes.plane import centred, coordinates, holding_zero
     from ravine.landscape.planes.ratio import ratios
     from ravine.landscape.planes.shape import spread
+    from ravine.landscape.surface import loss
     from ravine.problems.catalogue import problem as build
     from ravine.reporting.landscape import planes as drawn
     from ravine.reporting.pages import write_files
@@ -104,7 +107,7 @@ def plane(
             from ravine.landscape.planes.directions import through as spanned
 
             triangle = spanned(*located)
-            sides = [coordinates(low, high, points) for low, high in triangle.ranges(span)]
+            sides = [holding_zero(low, high, points) for low, high in triangle.ranges(span)]
             marks = [
                 drawn.Mark(a, b, place)
                 for (a, b), place in zip(triangle.places, places, strict=True)
@@ -132,22 +135,26 @@ def plane(
             listener=said,
         )
         first, mapped = found.planes[0], None
-        if found.planes[-1].known:
-            known = sum(plane.known for plane in found.planes)
+        losses = loss(ground, torch.stack(located)).tolist()
+        known = sum(plane.known for plane in found.planes)
+        if known:
             bar.say(f"{known:,} of {said.cells:,} cells were known from {out / 'planes'}")
         if ratio:
             coarse = [coordinates(float(s[0]), float(s[-1]), ratio_points) for s in sides]
             told = _Forecast(bar, ratio_points**2, None)
             mapped = ratios(ground, centre, first.u, first.v, *coarse, listener=told)
     title = f"{chosen.name} {'through three points' if through else f'around {at}'}"
+    shown_title = title if through else f"{title}: {first.kind}"
     tables = {"": drawn.plane_table(found.planes, title)}
     figures = {
-        "": drawn.plane_figure(first, f"{title}: {first.kind}", marks),
-        "surface": drawn.surface_figure(first, f"{title}: {first.kind}", marks),
+        "": drawn.plane_figure(first, shown_title, marks),
+        "surface": drawn.surface_figure(first, shown_title, marks),
     }
     records: dict[str, Any] = {
         "problem": chosen.name,
         "places": places,
+        "coordinates": [[mark.x, mark.y] for mark in marks] or [[0.0, 0.0]],
+        "losses": losses,
         "planes": [drawn.plane_record(plane) for plane in found.planes],
     }
     if len(found.planes) > 1:
@@ -176,15 +183,16 @@ class _Forecast:
 
     def __init__(self, bar: "Bar", cells: int, out: Path | None) -> None:
         self.bar, self.cells, self.out = bar, cells, out
-        self._said = False
+        self._calls = 0
 
     def __call__(self, share: float, seconds: float) -> None:
         from ravine.reporting.progress import duration
 
-        if not self._said and seconds > SAID:
+        self._calls += 1
+        # the first call pays for what is set up once
+        if self._calls == 2 and seconds > SAID:
             kept = f"; finished rows are kept in {self.out / 'planes'}" if self.out else ""
             self.bar.say(f"{self.cells:,} cells, about {duration(seconds)}{kept}")
-        self._said = True
         self.bar.advance(share)
 
 

@@ -125,6 +125,25 @@ def coordinates(low: float, high: float, points: int) -> Float64[np.ndarray, " p
     return (low * step[::-1] + high * step) / (points - 1)
 
 
+def holding_zero(low: float, high: float, points: int) -> Float64[np.ndarray, " points"]:
+    """Equal steps that reach from low to high or a little beyond, one of them exactly at zero.
+
+    Raises:
+        BadValue: as in `coordinates`, or zero lies outside.
+
+    Example:
+        >>> holding_zero(-0.5, 1.0, 5).tolist()
+        [-0.5, 0.0, 0.5, 1.0, 1.5]
+    """
+    arguments.whole("points", points, 3)
+    if not low <= 0 <= high:
+        raise BadValue(f"a range must hold zero, got {low} to {high}; use `coordinates`")
+    coordinates(low, high, points)
+    step = (high - low) / (points - 2)
+    found: Float64[np.ndarray, " points"] = step * (np.arange(points) - math.ceil(-low / step))
+    return found
+
+
 def centred(span: float, points: int) -> Float64[np.ndarray, " points"]:
     """From -span to span, symmetrical to the bit, with an exact zero in the middle.
 
@@ -206,13 +225,15 @@ def plane(
         done = store.rows(folder, name, len(lines))
         values = store.read(folder, name, len(lines), len(columns))
     left = sorted(set(range(len(lines))) - set(done))
-    began = time.perf_counter()
+    began = warm = time.perf_counter()
     for count, row in enumerate(left, 1):
         values[row] = _row(surface, components, sharing, columns, float(lines[row]))
         if folder is not None:
             store.write_row(folder, name, row, values[row])
-        taken = time.perf_counter() - began
-        listener(1 - (len(left) - count) / len(lines), taken / count * (len(left) - count))
+        warm = time.perf_counter() if count == 1 else warm
+        # the first row pays for what is set up once
+        each = (time.perf_counter() - warm) / (count - 1) if count > 1 else warm - began
+        listener(1 - (len(left) - count) / len(lines), each * (len(left) - count))
     if folder is not None and left:
         store.write_whole(folder, name, values)
     _pin(values, columns, lines, here, centre.dtype)

@@ -86,7 +86,8 @@ def ratios(
     columns, rows = np.array(x, dtype=np.float64), np.array(y, dtype=np.float64)
     shape = (len(rows), len(columns))
     smallest, largest, residual = (np.full(shape, np.nan) for _ in range(3))
-    converged, products, began = np.zeros(shape, dtype=bool), 0, time.perf_counter()
+    converged, products = np.zeros(shape, dtype=bool), 0
+    began = warm = time.perf_counter()
     for count, (j, i) in enumerate(np.ndindex(shape), 1):
         at = cell((centre, u, v), float(columns[i]), float(rows[j]))
         found = extreme(hessian(surface, at), 1, 1, tol=tol, most=most)
@@ -96,7 +97,9 @@ def ratios(
         # what a ratio can be off by; an eigenvalue near zero need not be known to more
         converged[j, i] = residual[j, i] <= tol * scale
         products += found.products
-        each = (time.perf_counter() - began) / count
+        warm = time.perf_counter() if count == 1 else warm
+        # the first cell pays for what is set up once
+        each = (time.perf_counter() - warm) / (count - 1) if count > 1 else warm - began
         listener(count / converged.size, each * (converged.size - count))
     return Ratios(
         x=columns,

@@ -133,7 +133,7 @@ def surface_figure(plane: Plane, title: str, marks: Sequence[Mark] = ()) -> Figu
         axes.text(mark.x, mark.y, high, mark.label, fontsize=8, zorder=12)
     axes.set(xlabel=_axis(plane, 0), ylabel=_axis(plane, 1), zlabel=scale.label)
     if scale.logarithmic:
-        axes.zaxis.set_major_locator(MaxNLocator(6))
+        axes.zaxis.set_major_locator(MaxNLocator(6, integer=high - low > 3))
         axes.zaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{10**value:.2g}"))
     axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.yaxis.set_major_locator(MaxNLocator(5))
@@ -185,7 +185,15 @@ def ratio_figure(found: Ratios, plane: Plane, title: str) -> Figure:
     axes = figure.subplots()
     shown = np.ma.masked_invalid(found.ratio)
     mesh = axes.pcolormesh(found.x, found.y, shown, cmap="cividis", vmin=0, rasterized=True)
-    figure.colorbar(mesh, ax=axes, label=r"$|\lambda_{min}\,/\,\lambda_{max}|$, 0 if convex")
+    # beyond one, a cell curves more downwards than upwards; by how much is of no interest
+    high = float(shown.max()) if shown.count() else 0.0
+    mesh.set_clim(0.0, min(high, 1.0) or 1.0)
+    figure.colorbar(
+        mesh,
+        ax=axes,
+        extend="max" if high > 1 else "neither",
+        label=r"$|\lambda_{min}\,/\,\lambda_{max}|$, 0 if convex",
+    )
     rows, columns = np.nonzero(~found.converged)
     if len(rows):
         axes.plot(
@@ -236,23 +244,24 @@ def plane_table(planes: Sequence[Plane], title: str) -> Table:
         title=title,
         columns=(
             "seed",
-            "loss at the centre",
+            "centre",
             "lowest",
             "highest",
-            "curvature at the centre",
-            "width at half height",
+            "curvature",
+            "width",
             "negative",
             "undecided",
             "cosine",
-            "cells not finite",
+            "not finite",
         ),
         rows=tuple(rows),
         footer=(
             f"{first.kind}; {len(first.x)} x {len(first.y)} cells,{kept}{normed}; {how}. "
-            f"Curvature by central differences, per squared unit of the coordinates; negative: "
+            f"Centre, lowest and highest: loss. Curvature at the centre, by central differences, "
+            f"per squared unit of the coordinates; negative: "
             f"share of inner cells that curve downwards in some direction of the plane itself "
-            f"(2-D), undecided: zero to rounding. Widths depend on the range; half of the height "
-            f"of the highest point of the line through the centre."
+            f"(2-D), undecided: zero to rounding. Widths are at half the height of "
+            f"the line through the centre, and depend on the range. Not finite: cells."
         ),
     )
 
