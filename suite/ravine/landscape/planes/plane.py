@@ -115,7 +115,7 @@ def coordinates(low: float, high: float, points: int) -> Float64[np.ndarray, " p
         BadValue: the range is empty or not finite, or there are fewer than 2 points.
 
     Example:
-        >>> coordinates(-0.3, 0.3, 3).tolist(), coordinates(0, 1, 3).tolist()
+        >>> coordinates(-0.3, 0.3, 3).tolist(), coordinates(0.0, 1.0, 3).tolist()
         ([-0.3, 0.0, 0.3], [0.0, 0.5, 1.0])
     """
     arguments.whole("points", points, 2)
