@@ -173,8 +173,8 @@ def spread_figure(found: Spread, title: str) -> Figure:
     for axes in every[:count]:
         axes.set(xlabel=_axis(planes[0], 0), ylabel=_axis(planes[0], 1))
         axes.label_outer()
-    _bar(figure, drawings[0], list(every[: len(planes)]), scale)
-    figure.colorbar(drawn, ax=last, label="loss", shrink=0.9)
+    _bar(figure, drawings[0], list(every), scale)
+    figure.colorbar(drawn, ax=last, location="bottom", label="range of the loss", shrink=0.9)
     return figure
 
 
