@@ -79,7 +79,7 @@ def test_several_starts_share_one_run(
     assert ask("line", *words, "--steps", "30", "--examples", "200", "--alphas", "0,0.5,1") == 0
     shown = capsys.readouterr()
     assert runs == [30]
-    assert "1 runs" in shown.err
+    assert "6 points: about" in shown.err
     assert "200 train examples; 10,000 test examples" in shown.out
     assert "start@0\n" in shown.out
     assert "start@1\n" in shown.out
@@ -121,7 +121,7 @@ def test_barriers_of_all_pairs_are_a_matrix(
         ),
         (
             ("line", "sphere", "--from", "sgd(lr=0.1)@0", "--to", "sgd(lr=0.1)@1"),
-            "runs of seeds 0, 1 are on as many instances",
+            "seeds 0, 1 are on as many instances",
         ),
         (("line", "sphere", "--from", "0,0", "--to", "sgd"), "leaves lr to be tuned"),
         (("line", "sphere", "--from", "0,0", "--to", "sgd(lr=1e9)"), "diverges on `sphere`"),
@@ -135,3 +135,14 @@ def test_bad_input_is_one_sentence(
     """What is wrong is said with a remedy on standard error; the status is 2."""
     assert ask(*words) == 2
     assert said in " ".join(capsys.readouterr().err.split())
+
+
+def test_places_on_two_instances_of_a_formula_have_no_common_ground(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A shifted formula is another surface for each seed; runs of two seeds are not mixed."""
+    assert ask("line", "sphere", "--from", "start@0", "--to", "sgd(lr=0.1)@1", "--steps", "3") == 2
+    assert "seeds 0, 1 are on as many instances of `sphere`" in capsys.readouterr().err
+    assert ask("sharpness", "sphere", "--at", "sgd(lr=0.4)@2", "--steps", "200", "--json") == 0
+    found = json.loads(capsys.readouterr().out)["places"]["sgd(lr=0.4)@2"]
+    assert abs(found["loss"]) < 1e-12  # the minimum of the run's own instance

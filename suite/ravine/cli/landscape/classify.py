@@ -78,7 +78,7 @@ def classify(
 def _found(bar: "Bar", problem: "Problem", starts: int, seed: int) -> "Found":
     from ravine.landscape.critical.search import critical_points
 
-    bar.announce("search for critical points", starts, 0, 1e-3 * starts)
+    bar.begin(f"critical points from {starts:,} starts")
     return critical_points(problem, starts, seed, listener=bar.advance)
 
 
@@ -92,20 +92,15 @@ def _point(
     batch_norm: str,
     seed: int | None,
 ) -> "tuple[Classification, int | None]":
-    from ravine.cli.landscape.places import locate
-    from ravine.cli.landscape.places import split as parted
+    from ravine.cli.landscape.places import instance, locate
     from ravine.landscape.critical.classify import classify as judge
     from ravine.landscape.sources import surface
     from ravine.landscape.surface import unpack
-    from ravine.problems.analytic import Analytic
 
-    what, own = parted(at)
-    ran = what[:1].isalpha() and not at.endswith((".pt", ".pth"))
-    if isinstance(problem, Analytic) and ran and seed is None:
-        seed = own  # where this run was
+    seed = instance(problem, [at], seed)
     count = None if split == "test" else examples
     ground = surface(problem, seed=seed, split=split, examples=count)
-    bar.announce("the way to the place", 1, 0, 1.0)
+    bar.begin(f"the way to {at}")
     x = locate(at, problem, ground, steps, bar.advance).double()
     if ground.batch_norm:
         anchor = unpack(ground, x)

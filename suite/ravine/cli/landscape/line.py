@@ -134,13 +134,13 @@ def prepared(
     """
     import torch
 
-    from ravine.cli.landscape.places import locate
+    from ravine.cli.landscape.places import instance, locate
     from ravine.cli.landscape.places import split as parted
     from ravine.landscape.sources import surface
     from ravine.landscape.surface import loss, pack, unpack
 
     known = {parted(place): place for place in reversed(places)}
-    seed = _instance(problem, list(known), seed)
+    seed = instance(problem, places, seed)
 
     def ground(name: str, **policy: Any) -> "Surface":
         kind: Any = name or "train"
@@ -180,22 +180,6 @@ def _pairs(starts: Sequence[str], ends: Sequence[str]) -> list[tuple[str, str]]:
     count = max(len(starts), len(ends))
     spread = [list(side) * (count if len(side) == 1 else 1) for side in (starts, ends)]
     return list(zip(*spread, strict=True))
-
-
-def _instance(
-    problem: "Problem", places: Sequence[tuple[str, int]], seed: int | None
-) -> int | None:
-    """The seed of the instance of a formula that all runs are on."""
-    runs = {at for what, at in places if _trained((what, at))}
-    runs |= set() if seed is None else {seed}
-    if hasattr(problem, "supply") or not problem.instance([0]):
-        return seed
-    if len(runs) > 1:
-        raise BadValue(
-            f"runs of seeds {', '.join(map(str, sorted(runs)))} are on as many instances of "
-            f"`{problem.name}`, with no line between them; name one seed, --seed included"
-        )
-    return next(iter(runs), None)
 
 
 def _splits(problem: "Problem", split: str) -> list[str]:

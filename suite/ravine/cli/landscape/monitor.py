@@ -47,7 +47,7 @@ def monitor(
             raise BadValue(f"`--{name}` must be at least 1, got {value}; give more")
     every = max(1, budget // looks)
     with working(out) as bar:
-        bar.announce("training with a monitor", 1, 0, duration(built, [chosen], budget))
+        bar.begin("training with a monitor", duration(built, [chosen], budget))
         watched = watch(
             built, chosen, seed, budget, every=every, sharp=sharpness, listener=bar.advance
         )

@@ -7,7 +7,7 @@ weights.pt       a state dict that torch.save has written
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -70,6 +70,43 @@ def split(place: str) -> tuple[str, int]:
     found = _SEEDED.match(place)
     assert found is not None
     return found["what"], int(found["seed"] or 0)
+
+
+def runs(place: str) -> bool:
+    """Whether a place is the start or the end of a run, and so has a seed.
+
+    Example:
+        >>> runs("sgd(lr=0.1)@3"), runs("start"), runs("0.5,1"), runs("weights.pt")
+        (True, True, False, False)
+    """
+    written = place.strip().endswith((".pt", ".pth")) or _NUMBERS.fullmatch(place) is not None
+    return not written
+
+
+def instance(problem: Problem, places: Sequence[str], seed: int | None) -> int | None:
+    """The seed of the instance of a formula that all places are on.
+
+    A run is on the instance of its own seed, with its shift and rotation; coordinates are
+    the formula's own where no run is beside them.
+
+    Args:
+        problem: a formula, or a network, whose seed only orders its examples.
+        places: all that are looked at together.
+        seed: the one that was asked for.
+
+    Raises:
+        BadValue: the places are on several instances.
+    """
+    if hasattr(problem, "supply") or not problem.instance([0]):
+        return seed
+    seeds = {split(place)[1] for place in places if runs(place)}
+    seeds |= set() if seed is None else {seed}
+    if len(seeds) > 1:
+        raise BadValue(
+            f"seeds {', '.join(map(str, sorted(seeds)))} are on as many instances of "
+            f"`{problem.name}`, with no common ground; name one seed, --seed included"
+        )
+    return next(iter(seeds), None)
 
 
 def setting(id: str) -> Setting:

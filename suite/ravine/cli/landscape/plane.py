@@ -96,7 +96,7 @@ def plane(
     places = through or [at]
     chosen = build(problem)
     with working(out) as bar:
-        bar.announce(f"plane of {chosen.name}", sum(map(_trained, places)), 0, 0.0)
+        bar.begin(f"plane of {chosen.name}")
         ground, located = _located(
             chosen, places, seed, split, examples, batch_norm, steps, bar.advance
         )
@@ -207,10 +207,11 @@ def _located(
     listener: Callable[[float], None],
 ) -> "tuple[Surface, list[Float[Tensor, ' P']]]":
     """The surface, and the points of the places; frozen moments are those of the first."""
-    from ravine.cli.landscape.places import locate
+    from ravine.cli.landscape.places import instance, locate
     from ravine.landscape.sources import surface
     from ravine.landscape.surface import unpack
 
+    seed = instance(problem, places, seed)
     count = None if split == "test" else examples
     ground = surface(problem, seed=seed, split=split, examples=count)
     points = []
@@ -263,7 +264,3 @@ def _directions(
     return range(seeds), lambda seed: random(
         ground, centre, seed or 0, scale=scale, bias=bias, filters=own_filters
     )
-
-
-def _trained(place: str) -> bool:
-    return not place.startswith("start") and "(" in place

@@ -38,7 +38,7 @@ def sharpness(
     """
     from dataclasses import asdict
 
-    from ravine.cli.landscape.places import locate
+    from ravine.cli.landscape.places import instance, locate
     from ravine.cli.landscape.shown import show, working
     from ravine.landscape.sharpness import sharpness as measure
     from ravine.landscape.sources import surface
@@ -49,17 +49,18 @@ def sharpness(
     chosen, found = build(problem), {}
     places = list(dict.fromkeys(at))
     with working(out) as bar:
-        bar.announce("sharpness", len(places), 0, 10.0 * len(places))
+        bar.begin(f"sharpness at {len(places)} places")
         for done, place in enumerate(places):
 
             def listener(share: float, done: int = done) -> None:
                 bar.advance((done + share) / len(places))
 
-            ground = surface(chosen, seed=seed, split=split, examples=examples)
+            own = instance(chosen, [place], seed)
+            ground = surface(chosen, seed=own, split=split, examples=examples)
             x = locate(place, chosen, ground, steps, lambda share: listener(share / 2))
             ground = surface(
                 chosen,
-                seed=seed,
+                seed=own,
                 split=split,
                 examples=examples,
                 batch_norm=batch_norm,

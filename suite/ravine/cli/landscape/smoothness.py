@@ -55,7 +55,7 @@ def smoothness(
     with working(out) as bar:
         seconds = sum(duration(p, [chosen], budgets[p.name], seeds) for p in built)
         # to measure takes about as long as the run, more for a short one
-        bar.announce("training and measuring", len(runs), 0, 2 * seconds)
+        bar.begin(f"{len(runs)} runs with their smoothness", 2 * seconds)
         for done, (each, seed) in enumerate(runs):
             budget = budgets[each.name]
             keep = sorted({round(i * budget / (points - 1)) for i in range(points)})

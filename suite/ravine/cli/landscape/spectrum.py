@@ -64,7 +64,7 @@ def spectrum(
     """
     from functools import partial
 
-    from ravine.cli.landscape.places import locate
+    from ravine.cli.landscape.places import instance, locate
     from ravine.cli.landscape.shown import show, working
     from ravine.landscape.sources import surface
     from ravine.landscape.spectrum.density import density as distribution
@@ -76,11 +76,12 @@ def spectrum(
     from ravine.reporting.landscape import spectrum as drawn
 
     chosen = build(problem)
-    source = partial(surface, chosen, seed=seed, split=split, examples=examples)
+    own = instance(chosen, [at], seed)
+    source = partial(surface, chosen, seed=own, split=split, examples=examples)
     with working(out) as bar:
         ground = source()
-        bar.announce("spectrum", 2 + density + groups, 0, 5.0)
-        x = locate(at, chosen, ground, steps, lambda share: bar.advance(share / 5))
+        bar.begin(f"the way to {at}")
+        x = locate(at, chosen, ground, steps, bar.advance)
         if batch_norm != "recomputed":
             ground = source(batch_norm=batch_norm, anchor=unpack(ground, x))
         operator = _operator(matrix, ground, x)
@@ -88,7 +89,7 @@ def spectrum(
         took = _product_seconds(operator)
         # typical counts; eigenvalues within the bulk take more
         count = 100 + (200 + 80 * probes) * density + 80 * len(names)
-        bar.announce("spectrum", 2 + density + groups, 0, took * count)
+        bar.begin("spectrum", took * count)
         pairs = extreme(operator, top, bottom, tol=tol, seed=draws, most=products)
         bar.advance(60 / count)
         whole = trace(operator, seed=draws, most=max(products, 32))
