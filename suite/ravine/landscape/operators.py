@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 import torch
@@ -236,7 +237,7 @@ def dense(operator: Operator) -> Float[Tensor, "P P"]:
 def hessians(surface: Surface, x: Float[Tensor, "*stack P"]) -> Float[Tensor, "*stack P P"]:
     """The dense Hessian of f at every point of a stack, made symmetric.
 
-    One backward pass for each coordinate serves all points.
+    One backward pass for each coordinate, or for many at once, serves all points.
 
     Raises:
         BadValue: a matrix would have more than `DENSE` rows.
@@ -249,6 +250,7 @@ def hessians(surface: Surface, x: Float[Tensor, "*stack P"]) -> Float[Tensor, "*
         )
     flat = x.detach().reshape(-1, size)
     matrices = torch.zeros(len(flat), size, size, dtype=torch.float64)
+    apart: list[str] = []
     for block in blocks(surface, len(flat), gradient=True):
         leaf = flat[block].clone().requires_grad_()
         point = unpack(surface, leaf)
@@ -256,11 +258,17 @@ def hessians(surface: Surface, x: Float[Tensor, "*stack P"]) -> Float[Tensor, "*
         for part, weight in weighted_parts(surface):
             mean = surface.mean(point, part.data, moments)
             (slope,) = torch.autograd.grad(mean.sum(), leaf, create_graph=True)
-            for i in range(size if slope.requires_grad else 0):
-                (row,) = torch.autograd.grad(
-                    slope[:, i].sum(), leaf, retain_graph=True, materialize_grads=True
-                )
-                matrices[block, i] += weight * row.double()
+            if not slope.requires_grad:  # f is linear here
+                continue
+            units = torch.eye(size, dtype=slope.dtype, device=slope.device)
+            live = len(leaf) * part.examples * surface.width * WITH_GRADIENT
+            rows = _images(
+                partial(_pull, slope, leaf),
+                units[:, None].expand(size, *leaf.shape),
+                LIVE_FLOATS // (live + leaf.numel()) if live <= VECTORISED else 1,
+                apart,
+            )
+            matrices[block] += weight * rows.transpose(0, 1).double()
     matrices = (matrices + matrices.mT) / 2
     return matrices.to(x.dtype).view(*x.shape, size)
 
@@ -280,17 +288,8 @@ def _by_parts(
 
     def images_of(held: Held, rows: Tensor, live: int) -> Tensor:
         size = min(TOGETHER, LIVE_FLOATS // (live + surface.size))
-        if len(rows) > 1 and size > 1 and live <= VECTORISED * WITH_GRADIENT and not apart:
-            try:
-                with warnings.catch_warnings():
-                    # torch warns where it goes through a block one by one, slowly
-                    warnings.simplefilter("error", UserWarning)
-                    return torch.cat(
-                        [multiply(held, some, True) for some in torch.split(rows, size)]
-                    )
-            except (RuntimeError, UserWarning) as error:
-                apart.append(str(error))
-        return torch.stack([multiply(held, row, False) for row in rows])
+        size = size if live <= VECTORISED * WITH_GRADIENT else 1
+        return _images(partial(multiply, held), rows, size, apart)
 
     def product(rows: Float[Tensor, "k P"]) -> Float[Tensor, "k P"]:
         def of(i: int, part: Part) -> Float[Tensor, "k P"]:
@@ -307,6 +306,28 @@ def _by_parts(
     return Operator(
         size=surface.size, product=product, dtype=dtype, name=name, slices=dict(surface.slices)
     )
+
+
+def _images(
+    multiply: Callable[[Tensor, bool], Tensor], rows: Tensor, size: int, apart: list[str]
+) -> Tensor:
+    """The image of every row, `size` of them at once where torch can take them together.
+
+    Args:
+        multiply: of one row, or of a block of them.
+        rows: `[k, ...]`.
+        size: of a block.
+        apart: why torch cannot; filled where it is found out.
+    """
+    if len(rows) > 1 and size > 1 and not apart:
+        try:
+            with warnings.catch_warnings():
+                # torch warns where it goes through a block one by one, slowly
+                warnings.simplefilter("error", UserWarning)
+                return torch.cat([multiply(some, True) for some in torch.split(rows, size)])
+        except (RuntimeError, UserWarning) as error:
+            apart.append(str(error))
+    return torch.stack([multiply(row, False) for row in rows])
 
 
 def _pull(outputs: Tensor, inputs: Tensor, v: Tensor, block: bool) -> Tensor:
