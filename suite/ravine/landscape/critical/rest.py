@@ -12,6 +12,8 @@ from ravine.landscape.surface import Surface, loss_and_gradient
 
 _DAMPING = 1e-3  # to begin with, as a share of the largest squared eigenvalue
 _LEAST = 1e-20  # likewise, to end with
+_RANK = 1e-14  # of the largest eigenvalue: below, it is none
+_FREE = 1e-16  # likewise: below, steps count as undamped
 _ARRIVED = 1e-13  # of the scale: a step after which a start is at rest
 _REFUSED = 8  # steps in a row that do not lower the gradient
 _FINE = 1e-9  # of the scale: two refused steps of this length are rounding
@@ -27,7 +29,7 @@ class Rest:
         x: the points.
         values: f there.
         gradients: g there.
-        steps: lengths of the last steps that were taken.
+        steps: lengths of the Newton steps H+ g that are left.
         flatness: |H g| / (lambda_max |g|), small where the gradient is no way to a zero of it.
         rested: whether it was at rest before the iterations were over.
         finite: whether the gradient and the Hessian could be followed.
@@ -72,7 +74,6 @@ def rest(
     vectors = torch.zeros(*x.shape, x.shape[-1], dtype=x.dtype)
     finite = height.isfinite()
     mu, growth = torch.full_like(height, torch.nan), torch.full_like(height, 2.0)
-    steps = torch.full_like(height, torch.inf)
     refused = torch.zeros(len(x), dtype=torch.int64)
     moved = torch.ones(len(x), dtype=torch.bool)
     active = finite.clone()
@@ -113,15 +114,19 @@ def rest(
         taken = at[better]
         x[taken], g[taken] = trial[better], slope[better]
         values[taken], height[taken] = value[better], lower[better]
-        steps[taken] = length[better]
-        arrived = (length <= _ARRIVED * scale[at]) | (height[at] == 0)
+        # a strongly damped step is short along the flattest ways, arrived or not
+        free = damping <= _FREE * largest
+        arrived = (better & free & (length <= _ARRIVED * scale[at])) | (height[at] == 0)
         arrived |= (refused[at] >= 2) & (length <= _FINE * scale[at])
         active[at] = ~(arrived | (refused[at] >= _REFUSED) | far(x[at]))
         listener((iteration + 1) / iterations)
     # the last points of unfinished starts have no eigenvalues of their own yet
     along = (vectors.mT @ g[..., None])[..., 0]
+    sizes = eigenvalues.abs()
+    known = sizes > _RANK * sizes.amax(-1, keepdim=True)
+    steps = torch.where(known, along / eigenvalues, 0.0).norm(dim=-1)
     curved = (eigenvalues * along).norm(dim=-1)
-    flatness = curved / (eigenvalues.abs().amax(-1) * g.norm(dim=-1))
+    flatness = curved / (sizes.amax(-1) * g.norm(dim=-1))
     return Rest(x, values, g, steps, torch.nan_to_num(flatness), ~active, finite)
 
 

@@ -131,6 +131,7 @@ def search(
     box: tuple[tuple[float, float], ...] | None = None,
     radius: float = RADIUS,
     iterations: int = ITERATIONS,
+    higher: bool = True,
     listener: Callable[[float], None] = lambda share: None,
 ) -> Found:
     """Find critical points by minimising |grad f|^2 / 2 from every start, in float64.
@@ -147,6 +148,7 @@ def search(
         box: [low, high] of each coordinate; points outside are counted and left out.
         radius: see `Found.radius`.
         iterations: at most so many steps from each start.
+        higher: whether to take higher derivatives at degenerate points.
         listener: told the share of the work that is done.
 
     Raises:
@@ -177,7 +179,7 @@ def search(
     kept = torch.from_numpy(np.flatnonzero(status == ""))
     heads, hits = _merged(ended, kept, _scale(ended.x, bounds), radius)
     width = None if bounds is None else float((bounds[:, 1] - bounds[:, 0]).max())
-    points = classify(surface, ended.x[heads], scale=width) if len(heads) else ()
+    points = classify(surface, ended.x[heads], scale=width, higher=higher) if len(heads) else ()
     chosen = []
     for point, hit in zip(points, hits, strict=True):
         if point.label is Label.NOT_CRITICAL:

@@ -230,9 +230,7 @@ def spectrum_figure(point: Classification, title: str) -> Figure:
                 label=f"{name}: {rows.sum()}",
             )
     threshold = max(tau, 1e-12 * float(np.abs(point.eigenvalues).max(initial=0.0)), 1e-300)
-    axes.axhspan(
-        -threshold, threshold, color="#000000", alpha=0.12, lw=0, label="zero within tolerance"
-    )
+    axes.axhspan(-threshold, threshold, color="#000000", alpha=0.12, lw=0, label=_BAND)
     axes.set_yscale("symlog", linthresh=threshold, linscale=0.5)
     axes.set_xlabel("eigenvalue, in order")
     axes.set_ylabel("eigenvalue of the Hessian")
