@@ -14,7 +14,6 @@ from ravine.errors import BadValue
 from ravine.landscape.operators import dense, hessian
 from ravine.landscape.sources import module_surface
 from ravine.landscape.symmetry.counts import counts
-from ravine.landscape.symmetry.graph import symbolic, wire
 from ravine.landscape.symmetry.groups import Groups, flat, named
 from ravine.landscape.symmetry.networks import difference, groups, trace, verified
 from ravine.landscape.symmetry.permutation import (
@@ -24,6 +23,7 @@ from ravine.landscape.symmetry.permutation import (
     random_permutations,
 )
 from ravine.landscape.symmetry.rescaling import random_scales, rescale, rescale_state
+from ravine.landscape.symmetry.tracing.graph import symbolic, wire
 from ravine.problems import problem
 from ravine.problems.modules.module import ModuleProblem
 from ravine.problems.networks.network import Network

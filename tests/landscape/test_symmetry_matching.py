@@ -15,6 +15,7 @@ from ravine.errors import BadValue
 from ravine.landscape.barriers import over_chord
 from ravine.landscape.sources import surface
 from ravine.landscape.surface import Surface, loss, pack
+from ravine.landscape.symmetry.activations import play, units
 from ravine.landscape.symmetry.alignment import aligned
 from ravine.landscape.symmetry.connection import connect
 from ravine.landscape.symmetry.groups import Groups, named
@@ -26,7 +27,6 @@ from ravine.landscape.symmetry.matching import (
 )
 from ravine.landscape.symmetry.networks import groups, trace
 from ravine.landscape.symmetry.permutation import inverse, permute, random_permutations
-from ravine.landscape.symmetry.recording import play, units
 from ravine.landscape.symmetry.repair import repaired
 from ravine.landscape.symmetry.rescaling import random_scales, rescale
 from ravine.optimizers import Setting, method
@@ -167,7 +167,7 @@ def test_places_are_kept_among_equals() -> None:
 
 def test_activations_are_compared_by_centred_correlation() -> None:
     """Streamed correlations are those of numpy; a unit that does not vary has none."""
-    from ravine.landscape.symmetry.recording import correlations
+    from ravine.landscape.symmetry.activations import correlations
 
     given = images(plain, (4,))
     found, where, a = ground(given)

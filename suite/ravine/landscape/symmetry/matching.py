@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ravine.errors import BadValue
 from ravine.landscape.surface import Surface
+from ravine.landscape.symmetry.activations import correlations
 from ravine.landscape.symmetry.groups import Group, Groups, named
 from ravine.landscape.symmetry.permutation import (
     exchange,
@@ -19,7 +20,6 @@ from ravine.landscape.symmetry.permutation import (
     permute_state,
     random_permutations,
 )
-from ravine.landscape.symmetry.recording import correlations
 from ravine.problems.draws import generator
 
 RESTARTS = 4

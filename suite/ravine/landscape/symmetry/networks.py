@@ -9,10 +9,10 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from ravine.errors import BadValue
-from ravine.landscape.symmetry.graph import symbolic, wire
 from ravine.landscape.symmetry.groups import Groups
 from ravine.landscape.symmetry.permutation import permute_state, random_permutations
-from ravine.landscape.symmetry.twins import twin
+from ravine.landscape.symmetry.tracing.graph import symbolic, wire
+from ravine.landscape.symmetry.tracing.twins import twin
 from ravine.problems.base import Point, Problem
 from ravine.problems.modules.module import ModuleProblem
 from ravine.problems.networks.network import Network

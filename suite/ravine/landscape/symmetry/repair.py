@@ -9,8 +9,8 @@ from torch import Tensor
 from ravine.errors import BadValue
 from ravine.landscape.lines import interpolate
 from ravine.landscape.surface import Surface
+from ravine.landscape.symmetry.activations import STILL, inputs_of, play
 from ravine.landscape.symmetry.groups import Groups, Layer, flat, named
-from ravine.landscape.symmetry.recording import STILL, inputs_of, play
 
 _Statistics = dict[str, tuple[Float[Tensor, " units"], Float[Tensor, " units"]]]
 
