@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from ravine.comparison import Comparison, Question, compare
     from ravine.engine.mismatch import mismatch
     from ravine.engine.solo import solve
+    from ravine.landscape.monitor import Monitor
+    from ravine.landscape.sources import module_surface, surface
+    from ravine.landscape.surface import Surface
     from ravine.optimizers import Method, Setting, method, trials
     from ravine.problems import Analytic, Facts, Problem, problem
     from ravine.problems.modules import ModuleProblem
@@ -24,15 +27,19 @@ _HOMES = {
     "Facts": "ravine.problems",
     "Method": "ravine.optimizers",
     "ModuleProblem": "ravine.problems.modules",
+    "Monitor": "ravine.landscape.monitor",
     "Outcome": "ravine.records.schema",
     "Problem": "ravine.problems",
     "Question": "ravine.comparison",
     "Setting": "ravine.optimizers",
+    "Surface": "ravine.landscape.surface",
     "compare": "ravine.comparison",
     "method": "ravine.optimizers",
     "mismatch": "ravine.engine.mismatch",
+    "module_surface": "ravine.landscape.sources",
     "problem": "ravine.problems",
     "solve": "ravine.engine.solo",
+    "surface": "ravine.landscape.sources",
     "trials": "ravine.optimizers",
 }
 
@@ -42,16 +49,20 @@ __all__ = [
     "Facts",
     "Method",
     "ModuleProblem",
+    "Monitor",
     "Outcome",
     "Problem",
     "Question",
     "Setting",
+    "Surface",
     "__version__",
     "compare",
     "method",
     "mismatch",
+    "module_surface",
     "problem",
     "solve",
+    "surface",
     "trials",
 ]
 

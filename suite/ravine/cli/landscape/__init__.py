@@ -12,7 +12,7 @@ HELPERS = ("options", "places", "shown")
 landscape = App(
     name="landscape",
     help="Look at the ground around a point: curvature, critical points, lines, planes, symmetry.",
-    help_format="plaintext",
+    help_format="markdown",  # lines of a paragraph flow
 )
 """The commands; their files import nothing heavy before they are called."""
 
