@@ -185,6 +185,8 @@ def test_directions_of_symmetry_are_projected_out() -> None:
     (rescaled,) = classify(product, here, torch.tensor([[1.0, -1.0]]))
     assert rescaled.label is Label.MINIMUM
     assert rescaled.tolerance.symmetry < 1e-14
+    (none,) = classify(product, here, torch.zeros(0, 2))
+    assert (none.label, none.symmetries) == ("degenerate", 0)
     # a direction that is no symmetry is told by the tolerance
     (wrong,) = classify(product, here, torch.tensor([[1.0, 0.0]]))
     assert wrong.tolerance.source == "symmetry"

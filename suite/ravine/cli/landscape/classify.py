@@ -5,10 +5,15 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from ravine.cli.landscape.options import OUT, BatchNorm, Examples, Json, Out, Seed, Split, Steps
+from ravine.errors import BadValue
 
 if TYPE_CHECKING:
+    from jaxtyping import Float
+    from torch import Tensor
+
     from ravine.landscape.critical.classify import Classification
     from ravine.landscape.critical.search import Found
+    from ravine.landscape.surface import Surface
     from ravine.problems.base import Problem
     from ravine.reporting.progress import Bar
 
@@ -30,7 +35,8 @@ def classify(
 
     Minimum, maximum, saddle with its index, degenerate with its nullity (and what third and
     fourth derivatives say), or not critical.  The tolerance for zero is stated, and whether
-    ten times or a tenth of it would change the label.  Of more than 5,000 coordinates only
+    ten times or a tenth of it would change the label.  A network's exact symmetries are
+    projected out where its layers can be traced.  Of more than 5,000 coordinates only
     the extreme eigenvalues are found.
 
     A place is `start` (`start@3` for seed 3), an optimizer whose run ends there, as
@@ -107,4 +113,19 @@ def _point(
         ground = surface(
             problem, seed=seed, split=split, examples=count, batch_norm=batch_norm, anchor=anchor
         )
-    return judge(ground, x)[0], seed
+    return judge(ground, x, _symmetries(problem, ground, x))[0], seed
+
+
+def _symmetries(
+    problem: "Problem", ground: "Surface", x: "Float[Tensor, ' P']"
+) -> "Float[Tensor, 'k P'] | None":
+    """Directions along which a network's loss cannot change; None where none are known."""
+    from ravine.landscape.symmetry.modes import symmetry_directions
+    from ravine.landscape.symmetry.networks import groups
+
+    if ground.outputs is None:
+        return None
+    try:
+        return symmetry_directions(groups(problem), x, ground)
+    except BadValue:  # a network whose units cannot be traced
+        return None

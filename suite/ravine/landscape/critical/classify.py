@@ -165,7 +165,7 @@ def _directions(
 ) -> list[Float64[Tensor, "P _"]]:
     """An orthonormal basis of each point's directions of symmetry, as columns."""
     n, size = flat.shape
-    if directions is None:
+    if directions is None or directions.shape[-2] == 0:
         return [torch.zeros(size, 0, dtype=torch.float64)] * n
     rows = directions.detach().double()
     rows = rows.reshape(-1, *rows.shape[-2:])
@@ -292,7 +292,9 @@ def _record(
     allowed = GRADIENT * (1 + abs(value)) * size**0.5
     critical = norm <= allowed and decrement <= DECREMENT * (1 + abs(value))
     critical = critical and length <= STEP * scale
-    tolerance = spectrum.tolerance if critical else replace(spectrum.tolerance, position=0.0)
+    tolerance = spectrum.tolerance
+    if not critical:  # H d = -D g is zero, and a position exact, at critical points alone
+        tolerance = replace(tolerance, position=0.0, symmetry=0.0)
     tau = tolerance.total
     taus = torch.tensor([tau, tau / 10, 10 * tau], dtype=torch.float64)
     labels, index, nullity = kinds(spectrum.eigenvalues.expand(3, -1), taus)
@@ -338,15 +340,16 @@ def _extreme(
     eigenvalues = np.sort(np.array(ends.values))
     residual, largest = max(ends.residuals), float(np.abs(eigenvalues).max())
     size = surface.size
-    pushed = [float(curvature(d).norm()) for d in known.T]
     tolerance = Tolerance(
         rounding=ROUNDING * size * EPS * largest,
         products=DELTA.get(x.dtype, 1e-4) * largest,
         residual=residual,
-        symmetry=10 * max(pushed, default=0.0),
     )
     norm = float(g.double().norm())
     allowed = GRADIENT * (1 + abs(float(value))) * size**0.5
+    if norm <= allowed:
+        pushed = [float(curvature(d).norm()) for d in known.T]
+        tolerance = replace(tolerance, symmetry=10 * max(pushed, default=0.0))
     label = Label.NOT_CERTIFIED if norm <= allowed else Label.NOT_CRITICAL
     record = Classification(
         x=x.double(),

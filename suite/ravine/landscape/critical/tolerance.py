@@ -36,7 +36,7 @@ class Tolerance:
             over the scale of the coordinates, by its slope at the point.
         products: delta lambda_max, with delta = 1e-9 in float64 and 1e-4 in float32.
         residual: the largest residual of the eigenpairs; 0 where the matrix was dense.
-        symmetry: 10 |H d| over known unit directions d of symmetry.
+        symmetry: 10 |H d| over known unit directions d of symmetry, at critical points.
         position: 50 times the change of an eigenvalue over the Newton step that is left and
             over the rounding of the gradient, if that is more than the eigenvalue itself:
             so it is next to a degenerate point; 0 next to a regular one.

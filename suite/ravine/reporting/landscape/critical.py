@@ -231,7 +231,7 @@ def spectrum_figure(point: Classification, title: str) -> Figure:
             )
     threshold = max(tau, 1e-12 * float(np.abs(point.eigenvalues).max(initial=0.0)), 1e-300)
     axes.axhspan(-threshold, threshold, color="#000000", alpha=0.12, lw=0, label=_BAND)
-    axes.set_yscale("symlog", linthresh=threshold, linscale=0.5)
+    axes.set_yscale("symlog", linthresh=threshold, linscale=1.5)
     axes.set_xlabel("eigenvalue, in order")
     axes.set_ylabel("eigenvalue of the Hessian")
     legend_outside(figure, *axes.get_legend_handles_labels())
