@@ -15,7 +15,7 @@ from ravine.errors import BadValue
 from ravine.landscape.barriers import over_chord
 from ravine.landscape.sources import surface
 from ravine.landscape.surface import Surface, loss, pack
-from ravine.landscape.symmetry.activations import play, units
+from ravine.landscape.symmetry.activations import correlations, play, units
 from ravine.landscape.symmetry.alignment import aligned
 from ravine.landscape.symmetry.connection import connect
 from ravine.landscape.symmetry.groups import Groups, named
@@ -110,6 +110,20 @@ def test_planted_permutations_are_found_exactly(name: str) -> None:
         assert matched < 1e-8
 
 
+@pytest.mark.parametrize("examples", [8, 200])
+def test_units_that_never_fire_are_matched_by_what_they_would_answer(examples: int) -> None:
+    """On few images some of LeNet's units are zero throughout; a permutation is still undone."""
+    lenet = problem("lenet")
+    found, where = groups(lenet), surface(lenet, examples=examples)
+    a = pack(where, lenet.start(0)).double()
+    planted = random_permutations(found, "planted", examples)
+    match = match_activations(found, where, a, permute(found, a, planted))
+    answers, _ = correlations(found, where, a, a)
+    assert max(int((~table.any(1)).sum()) for table in answers.values()) >= 2
+    assert match.after == 0.0
+    assert torch.equal(match.point, a)
+
+
 @given(
     inputs=st.integers(1, 4),
     width=st.integers(2, 5),
@@ -167,15 +181,14 @@ def test_places_are_kept_among_equals() -> None:
 
 def test_activations_are_compared_by_centred_correlation() -> None:
     """Streamed correlations are those of numpy; a unit that does not vary has none."""
-    from ravine.landscape.symmetry.activations import correlations
-
     given = images(plain, (4,))
     found, where, a = ground(given)
     b = a.flip(0)
     weights = named(found, a)
     weights["0.weight"][2] = 0.0
     weights["0.bias"][2] = -1.0
-    table = correlations(found, where, a, b)["0"]
+    answers, before = correlations(found, where, a, b)
+    table = answers["0"]
     seen = []
     for x in (a, b):
         kept = {}
@@ -188,6 +201,14 @@ def test_activations_are_compared_by_centred_correlation() -> None:
     expected = np.corrcoef(seen[0][:, live[0]].T, seen[1][:, live[1]].T)
     count = len(live[0])
     assert np.allclose(table[np.ix_(*live)], expected[:count, count:], atol=1e-10)
+    x = where.parts[0].data["inputs"].numpy()
+    entering = [
+        np.delete(x @ p["0.weight"].numpy().T + p["0.bias"].numpy(), 2, 1)
+        for p in (weights, named(found, b))
+    ]
+    expected = np.corrcoef(entering[0].T, entering[1].T)[:8, 8:]
+    kept = [i for i in range(9) if i != 2]
+    assert np.allclose(before["0"][np.ix_(kept, kept)], expected, atol=1e-10)
 
 
 @pytest.fixture(scope="module")

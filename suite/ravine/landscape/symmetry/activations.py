@@ -1,6 +1,6 @@
 """What the units of a network answer to examples: correlations, means and deviations."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,10 +13,13 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from ravine.errors import BadValue
 from ravine.landscape.surface import Surface
-from ravine.landscape.symmetry.groups import Groups, named
+from ravine.landscape.symmetry.groups import Groups, Tap, named
 
 STILL = 1e-6
 """A unit with less than this share of the largest deviation of its layer does not vary."""
+
+Correlations = Mapping[str, Float64[np.ndarray, "units units"]]
+"""By group: of each unit of one network with each of another."""
 
 Alter = Callable[[str, Tensor], Tensor]
 """From the name of a node and its tensor to the tensor that the nodes after it see."""
@@ -127,8 +130,11 @@ class _Sums:
 
 def correlations(
     groups: Groups, surface: Surface, a: Float[Tensor, " P"], b: Float[Tensor, " P"]
-) -> Mapping[str, Float64[np.ndarray, "units units"]]:
-    """Correlations of each unit of network A with each of network B, summed over a group's taps.
+) -> tuple[Correlations, Correlations]:
+    """Correlations of each unit of network A with each of network B: activations, preactivations.
+
+    Each is a sum over all places where a group's units are read: behind their nonlinearity,
+    as later layers see them, and before it.
 
     Sums are in float64 and streamed over the surface's parts.  A unit whose deviation is less
     than 1e-6 of the largest of its layer has the correlation 0 with all.
@@ -139,8 +145,8 @@ def correlations(
         a: one point.
         b: another.
     """
-    taps = {(tap.node, tap.axis): tap for tap in groups.taps}
-    nodes = {tap.node for tap in groups.taps}
+    taps = {(t.node, t.axis): t for t in (*groups.taps, *groups.preactivations)}
+    nodes = {node for node, _ in taps}
     sums = {key: _Sums() for key in taps}
     for inputs in inputs_of(surface):
         seen: list[dict[str, Tensor]] = []
@@ -157,10 +163,15 @@ def correlations(
             seen.append(kept)
         for key, tap in taps.items():
             sums[key].add(*(units(one[tap.node], tap.axis, tap.block) for one in seen))
-    tables = {g.name: np.zeros((g.size, g.size)) for g in groups.permutable}
-    for key, tap in taps.items():
-        tables[tap.group] += sums[key].correlation().numpy()
-    return tables
+    found = {key: each.correlation().numpy() for key, each in sums.items()}
+
+    def total(read: Sequence[Tap]) -> Correlations:
+        tables = {g.name: np.zeros((g.size, g.size)) for g in groups.permutable}
+        for tap in read:
+            tables[tap.group] += found[tap.node, tap.axis]
+        return tables
+
+    return total(groups.taps), total(groups.preactivations)
 
 
 def _by_batch(x: Tensor, gain: Tensor | None, shift: Tensor | None, eps: float) -> Tensor:

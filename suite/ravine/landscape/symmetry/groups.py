@@ -72,7 +72,7 @@ class Scaling:
 
 @dataclass(frozen=True, slots=True)
 class Tap:
-    """Where a group's activations are read: what a later layer sees.
+    """Where a group's units are read.
 
     Args:
         group: name of the group.
@@ -117,7 +117,8 @@ class Groups:
         scalable: the groups whose units may be scaled or flipped.
         held: why other units may not move, a phrase for each.
         outputs: the parameters of the last layer, with the axis of the outputs.
-        taps: where activations are read.
+        taps: where activations are read: what a later layer sees.
+        preactivations: where units are read before they enter a nonlinearity.
         layers: products that a repair corrects.
         graph: the traced network.
         deviation: the largest change of any output in the check on random permutations, over
@@ -131,6 +132,7 @@ class Groups:
     held: tuple[str, ...] = ()
     outputs: tuple[Slot, ...] = ()
     taps: tuple[Tap, ...] = ()
+    preactivations: tuple[Tap, ...] = ()
     layers: tuple[Layer, ...] = ()
     graph: fx.GraphModule = field(repr=False)
     deviation: float = math.nan

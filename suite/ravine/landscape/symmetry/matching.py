@@ -32,6 +32,10 @@ TIE = 1e-12
 """The preference for staying in place, over the largest entry of a table of similarities."""
 
 
+SILENT = 1e-6
+"""The weight of preactivations: above rounding, and below what activations can tell."""
+
+
 @dataclass(frozen=True, eq=False)
 class Match:
     """The permutation of network B that brings it close to network A.
@@ -132,7 +136,10 @@ def match_activations(
 
     For each group, the correlation of every unit of A with every unit of B, wherever a later
     layer sees them, in float64 and streamed over the data; then one linear assignment, which
-    is globally optimal.  A unit that hardly varies correlates with none.
+    is globally optimal.  A unit that hardly varies, as a rectified one that no example turns
+    on, correlates with none, and two that one example alone turns on correlate perfectly.
+    Among such equals the preactivations decide, by 1e-6 of their correlations; they differ
+    also where all answers are zero, and need no order of the layer before, as weights would.
 
     Args:
         groups: of the network.
@@ -147,8 +154,8 @@ def match_activations(
         Li, Yosinski, Clune, Lipson and Hopcroft (2016). Convergent learning. arXiv 1511.07543.
     """
     _check(groups, a, b)
-    tables = correlations(groups, surface, a, b)
-    found = {name: assign(table) for name, table in tables.items()}
+    tables, before = correlations(groups, surface, a, b)
+    found = {name: assign(table + SILENT * before[name]) for name, table in tables.items()}
     held = sum(float(np.trace(table)) for table in tables.values())
     total = sum(
         float(table[range(len(table)), found[name].numpy()].sum()) for name, table in tables.items()

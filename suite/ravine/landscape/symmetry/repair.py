@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ravine.errors import BadValue
-from ravine.landscape.lines import interpolate
+from ravine.landscape.along import interpolate
 from ravine.landscape.surface import Surface
 from ravine.landscape.symmetry.activations import STILL, inputs_of, play
 from ravine.landscape.symmetry.groups import Groups, Layer, flat, named

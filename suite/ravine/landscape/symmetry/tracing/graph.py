@@ -2,7 +2,7 @@
 
 import copy
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -63,11 +63,14 @@ def wire(
         element, block = wiring.moves.find(units.move) if units else (-1, 1)
         return (names[element], block) if element in names else None
 
-    taps = {
-        (node, axis): Tap(found[0], node, axis, found[1])
-        for node, axis, units in walk.taps
-        if (found := group(units))
-    }
+    def read(places: Iterable[tuple[str, int, Units]]) -> tuple[Tap, ...]:
+        taps = {
+            (node, axis): Tap(found[0], node, axis, found[1])
+            for node, axis, units in places
+            if (found := group(units))
+        }
+        return tuple(taps.values())
+
     once = Counter(layer.weight for layer in walk.layers)
     layers = (
         layer
@@ -83,7 +86,8 @@ def wire(
         scalable=wiring.scalable(),
         held=held,
         outputs=tuple(walk.outputs),
-        taps=tuple(taps.values()),
+        taps=read(walk.taps),
+        preactivations=read(walk.preactivations),
         layers=tuple(layers),
         graph=graph,
     )

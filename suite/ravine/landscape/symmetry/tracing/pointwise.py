@@ -16,17 +16,17 @@ def same(walk: Walk, call: Call) -> Labels:
 
 def rectifier(walk: Walk, call: Call) -> Labels:
     """May be scaled."""
-    return _activation(walk, walk.units(call.inputs[0]), positive=True, odd=False)
+    return _activation(walk, call, positive=True, odd=False)
 
 
 def odd(walk: Walk, call: Call) -> Labels:
     """May be flipped."""
-    return _activation(walk, walk.units(call.inputs[0]), positive=False, odd=True)
+    return _activation(walk, call, positive=False, odd=True)
 
 
 def curved(walk: Walk, call: Call) -> Labels:
     """Neither; of one tensor alone."""
-    labels = _activation(walk, walk.units(call.inputs[0]), positive=False, odd=False)
+    labels = _activation(walk, call, positive=False, odd=False)
     if len(call.inputs) > 1 or tuple(call.value.shape) != walk.shape(call.inputs[0]):
         return walk.hold(call.inputs, "meet in a function of several tensors")
     return labels
@@ -57,7 +57,9 @@ def pooling(walk: Walk, call: Call) -> Labels:
     for axis, units in labels.items():
         if axis >= 2:
             walk.wiring.hold(units, "are pooled")
-    return _activation(walk, kept, positive=True, odd=False) if call.kind in MAXIMA else kept
+    if call.kind in MAXIMA:
+        _mark(walk, kept, positive=True, odd=False)
+    return kept
 
 
 def arithmetic(walk: Walk, call: Call) -> Labels:
@@ -81,13 +83,21 @@ def arithmetic(walk: Walk, call: Call) -> Labels:
     return made
 
 
-def _activation(walk: Walk, labels: Labels, *, positive: bool, odd: bool) -> Labels:
+def _activation(walk: Walk, call: Call, *, positive: bool, odd: bool) -> Labels:
+    """The same units, after a note of where they enter."""
+    labels = walk.units(call.inputs[0])
+    for axis, units in labels.items():
+        walk.preactivations.append((call.inputs[0].name, axis, units))
+    _mark(walk, labels, positive=positive, odd=odd)
+    return labels
+
+
+def _mark(walk: Walk, labels: Labels, *, positive: bool, odd: bool) -> None:
     for units in labels.values():
         if not positive:
             walk.wiring.scales.mark(units.scale, "curved")
         if not odd:
             walk.wiring.scales.mark(units.scale, "even")
-    return labels
 
 
 def _broadcast(

@@ -52,6 +52,7 @@ class Walk:
         self.labels: dict[fx.Node, Labels] = {}
         self.values: dict[fx.Node, Any] = {}
         self.taps: list[tuple[str, int, Units]] = []
+        self.preactivations: list[tuple[str, int, Units]] = []
         self.layers: list[Layer] = []
         self.made: dict[str, list[Slot]] = {}
         self.normalised: set[str] = set()
