@@ -37,8 +37,8 @@ def prelu(walk: Walk, call: Call) -> Labels:
     module: Any = call.module
     labels = walk.units(call.inputs[0])
     if len(module.weight) > 1 and 1 in labels:
-        slopes = walk.wiring.own(walk.names(call, "weight")[0], 0, 0)
-        walk.wiring.moves.tie(labels[1].move, slopes.move)
+        slopes = walk.wiring.move(walk.names(call, "weight")[0], 0)
+        walk.wiring.moves.tie(labels[1].move, slopes)
     return rectifier(walk, call)
 
 
