@@ -367,12 +367,12 @@ def test_equivalents_are_counted_exactly() -> None:
     counted = counts(found)
     assert len(seen) == counted.total == 48
     assert counted.log10 == pytest.approx(math.log10(48))
-    assert (counted.permutations, counted.signs, counted.scales) == ({"0": 6}, {"0": 8}, 0)
+    assert (counted.permutations, counted.signs, counted.scales) == ({"0": 6}, {"0": 8}, {})
     slopes = nn.Sequential(nn.Linear(2, 3), nn.PReLU(3), nn.Linear(3, 1))
-    assert counts(trace(slopes, torch.zeros(2, 2))).scales == 3
+    assert counts(trace(slopes, torch.zeros(2, 2))).scales == {"0": 3}
     wide = counts(groups(problem("mnist_mlp(widths=(256, 256))")))
     assert wide.total == math.factorial(256) ** 2
-    assert wide.scales == 512
+    assert wide.dimension == 512
     assert wide.log10 == pytest.approx(2 * math.lgamma(257) / math.log(10))
 
 

@@ -85,12 +85,16 @@ def test_a_users_network_is_matched_and_repaired(
         "nets.py:make_problem",
         *("--between", "adam(lr=0.02)", "adam(lr=0.02)@1", "--repair", "--rescale", "--out", "o"),
     )
-    shown = capsys.readouterr().out
+    shown = " ".join(capsys.readouterr().out.split())
     assert status == 0
-    for word in ("stem", "inner", "naive", "matched", "repaired", "train barrier", "test error"):
+    for word in (
+        *("stem", "inner", "naive", "matched", "repaired", "train barrier", "test error"),
+        # 6! and 8! permutations, no signs; the stem's units scale before and behind their norm
+        *("720", "40,320", "29,030,400 points", "orbit of dimension 20"),
+    ):
         assert word in shown
     names = sorted(path.suffix for path in (tmp_path / "o").iterdir())
-    assert names == [".csv", ".csv", ".png", ".svg"]
+    assert names == [".csv", ".csv", ".csv", ".png", ".svg"]
 
 
 def test_one_place_twice_is_its_own_match(capsys: pytest.CaptureFixture[str]) -> None:
@@ -103,6 +107,8 @@ def test_one_place_twice_is_its_own_match(capsys: pytest.CaptureFixture[str]) ->
     assert found["identity"] == 1.0
     assert found["distance"] == {"before": 0.0, "after": 0.0}
     assert [g["name"] for g in found["groups"]] == ["stem", "inner"]
+    assert found["equivalents"] == 720 * 40320
+    assert found["orbit_dimension"] == 6 + 6 + 8
     for way in ("naive", "matched"):
         for split in ("train", "test"):
             assert found["ways"][way][split]["loss"]["height"] == pytest.approx(0.0, abs=1e-6)

@@ -29,9 +29,10 @@ def match(
 ) -> None:
     """Exchange the units of one network so that it comes close to another, and join the two.
 
-    What may be exchanged is traced from the network, and checked on its outputs.  A place is
-    `start` (`start@3` for seed 3), an optimizer whose run ends there, as "sgd(lr=0.1)" or
-    "adam(lr=0.001)@3", or a state dict, weights.pt.
+    What may be exchanged is traced from the network, and checked on its outputs; the points
+    with the same function are counted.  A place is `start` (`start@3` for seed 3), an
+    optimizer whose run ends there, as "sgd(lr=0.1)" or "adam(lr=0.001)@3", or a state dict,
+    weights.pt.
 
     Args:
         problem: A network: any id, or path/to/file.py:function.
@@ -98,6 +99,7 @@ def match(
     }
     tables = {
         "units": drawn.units_table(found, matched, f"Units of {chosen.name}: {title}"),
+        "equivalents": drawn.equivalents_table(found, f"Equivalents of a point: {chosen.name}"),
         "": drawn.ways_table(matched, ways, f"Ways on {chosen.name}: {title}", distances),
     }
     figure = drawn.ways_figure(ways, f"{chosen.name}: {title}")

@@ -14,12 +14,12 @@ class Counts:
     Args:
         permutations: n! for each group of n units, by name.
         signs: 2^n for each group of n units that may be flipped, by name.
-        scales: units that may be scaled continuously: the dimension of the orbit.
+        scales: n for each group of n units that may be scaled continuously, by name.
     """
 
     permutations: Mapping[str, int]
     signs: Mapping[str, int]
-    scales: int
+    scales: Mapping[str, int]
 
     @property
     def total(self) -> int:
@@ -30,6 +30,11 @@ class Counts:
     def log10(self) -> float:
         """Of the total."""
         return math.log10(self.total)
+
+    @property
+    def dimension(self) -> int:
+        """Of the orbit that scales sweep through each of these points."""
+        return sum(self.scales.values())
 
 
 def counts(groups: Groups) -> Counts:
@@ -46,5 +51,5 @@ def counts(groups: Groups) -> Counts:
     return Counts(
         permutations={g.name: math.factorial(g.size) for g in groups.permutable},
         signs={s.name: 2**s.size for s in groups.scalable if s.odd},
-        scales=sum(s.size for s in groups.scalable if s.positive),
+        scales={s.name: s.size for s in groups.scalable if s.positive},
     )

@@ -1,5 +1,6 @@
 """Matched networks as a picture, tables and plain records."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -14,6 +15,9 @@ from ravine.reporting.cells import decimal, percent
 from ravine.reporting.landscape.lines import line_figure, line_record
 from ravine.reporting.layout import Align, Table
 
+EXACT = 2**53
+"""Counts up to here are given exactly, for JSON's numbers are floats to many a reader."""
+
 
 def ways_figure(found: Connection, title: str) -> Figure:
     """Draw the loss on each way between two networks, and the accuracy where there is any."""
@@ -22,27 +26,60 @@ def ways_figure(found: Connection, title: str) -> Figure:
 
 def units_table(groups: Groups, match: Match, title: str) -> Table:
     """Which share of each group's units a matching leaves in place."""
-    number = counts(groups)
-    rows = [
-        (g.name, str(g.size), percent(match.identity[g.name]), f"{g.size}!")
-        for g in groups.permutable
-    ]
+    rows = [(g.name, str(g.size), percent(match.identity[g.name])) for g in groups.permutable]
     total = sum(g.size for g in groups.permutable)
-    rows.append(("all", str(total), percent(match.share), f"10^{number.log10:.1f} in all"))
+    rows.append(("all", str(total), percent(match.share)))
     notes = [f"{why}, and stay" for why in groups.held if not why.endswith("are outputs")]
-    if any(number.signs.values()):
-        notes.append("signs of odd units are counted with the permutations in all")
-    if number.scales:
-        notes.append(f"{number.scales} of the units may be scaled besides")
     return Table(
         title,
-        ("layer", "units", "stay in place", "equivalents"),
+        ("layer", "units", "stay in place"),
         tuple(rows),
         footer="; ".join(
             [f"outputs change by {groups.deviation:.0e} under random permutations", *notes]
         ),
+        align=("left", "right", "right"),
+    )
+
+
+def equivalents_table(groups: Groups, title: str) -> Table:
+    """How many points have one function by each layer's permutations and signs, and scales."""
+    number = counts(groups)
+    layers = dict.fromkeys([*number.permutations, *number.signs, *number.scales])
+    rows = [
+        (
+            layer,
+            whole(number.permutations.get(layer, 1)),
+            whole(number.signs.get(layer, 1)),
+            str(number.scales.get(layer, 0)),
+        )
+        for layer in layers
+    ]
+    notes = [f"{whole(number.total)} points have the function of one, at least"]
+    if number.dimension:
+        constants = any(s.eps for s in groups.scalable if s.positive)
+        notes.append(
+            f"scales above zero sweep an orbit of dimension {number.dimension} through each"
+            + (", up to the constants that batch normalisation adds" if constants else "")
+        )
+    permutations, signs = (math.prod(n.values()) for n in (number.permutations, number.signs))
+    rows.append(("all", whole(permutations), whole(signs), str(number.dimension)))
+    return Table(
+        title,
+        ("layer", "permutations", "signs", "orbit dimension"),
+        tuple(rows),
+        footer="; ".join(notes),
         align=("left", "right", "right", "right"),
     )
+
+
+def whole(count: int) -> str:
+    """A count, exactly as long as a float can hold it, beyond as a power of ten.
+
+    Example:
+        >>> whole(math.factorial(18)), whole(math.factorial(19)), whole(math.factorial(3000))
+        ('6,402,373,705,728,000', '10^17.09', '10^9130.62')
+    """
+    return f"{count:,}" if count <= EXACT else f"10^{math.log10(count):.2f}"
 
 
 def ways_table(
@@ -100,6 +137,7 @@ def match_record(groups: Groups, match: Match, found: Connection) -> dict[str, A
                 "name": group.name,
                 "units": group.size,
                 "identity": match.identity[group.name],
+                "log10_permutations": math.log10(number.permutations[group.name]),
                 "permutation": match.permutations[group.name].tolist(),
                 "slots": [asdict(slot) for slot in group.slots],
             }
@@ -108,8 +146,9 @@ def match_record(groups: Groups, match: Match, found: Connection) -> dict[str, A
         "held": list(groups.held),
         "deviation": groups.deviation,
         "identity": match.share,
+        "equivalents": number.total if number.total <= EXACT else None,
         "log10_equivalents": number.log10,
-        "scalable": number.scales,
+        "orbit_dimension": number.dimension,
         "objective": list(match.objective),
         "restarts": list(match.restarts),
         "settled": match.settled,
