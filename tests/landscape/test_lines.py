@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,10 +13,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ravine.errors import BadValue
-from ravine.landscape.lines import Alphas, Line, checked, interpolate, line, lines, profile
+from ravine.landscape.along import interpolate
+from ravine.landscape.lines import Alphas, Line, checked, line, lines, profile
 from ravine.landscape.sources import module_surface, surface
 from ravine.landscape.surface import Part, Surface, accuracy, loss, unpack
 from ravine.problems import problem
+from ravine.problems.base import Point
+from ravine.problems.networks.model import Moments
 
 WIDE = np.linspace(-2, 2, 401)
 
@@ -272,3 +276,69 @@ def test_a_single_point_of_a_module_has_both_scores_at_once() -> None:
         value, share = ground.both(unpack(ground, point), ground.parts[0].data, None)
         assert torch.equal(value, loss(ground, point))
         assert torch.equal(share, accuracy(ground, point))
+
+
+def test_shared_first_layers_give_the_plain_line() -> None:
+    """In float64 losses agree to 1e-12, errors to an answer; the ends are the surface itself."""
+    digits = problem("mnist_mlp(widths=(16,))")
+    grounds = {"train": surface(digits, examples=300), "test": surface(digits, split="test")}
+    ends = torch.stack([_start(grounds["train"], digits, s) for s in (0, 1, 2)]).double()
+    heard: list[float] = []
+    ways = {
+        way: lines(grounds, ends[:2], ends[1:], [-0.7, 0.3, 1.9], way=way, listener=heard.append)
+        for way in ("plain", "shared")
+    }
+    assert all(0 < share <= 1 for share in heard)
+    assert heard[-1] == 1.0
+    for i, pair in enumerate(ways["shared"]):
+        for name, ground in grounds.items():
+            one, other = pair[name], ways["plain"][i][name]
+            assert (one.way, one.reason) == ("shared", "0.weight")
+            assert (other.way, other.reason) == ("plain", "asked for")
+            assert (one.losses / other.losses - 1).abs().max() < 1e-12
+            assert one.errors is not None
+            assert other.errors is not None
+            assert (one.errors - other.errors).abs().max() <= 1.0 / ground.examples
+            for alpha, x in ((0.0, ends[i]), (1.0, ends[i + 1])):
+                assert one.losses[one.alphas == alpha].item() == loss(ground, x).item()
+
+
+def test_recomputed_moments_are_shared_too_and_taken_once_for_all_surfaces() -> None:
+    """Both surfaces of a normalised network see the moments of the point, from one evaluation."""
+    torch.manual_seed(1)
+    x, y = torch.randn(60, 40, dtype=torch.float64), torch.randint(3, (60,))
+    module = nn.Sequential(nn.Linear(40, 6), nn.BatchNorm1d(6), nn.Tanh(), nn.Linear(6, 3)).double()
+    ground, here = module_surface(module, (x, y), functional.cross_entropy)
+    asked = 0
+    own = ground.moments
+    assert own is not None
+
+    def moments(point: Point) -> Moments:
+        nonlocal asked
+        asked += 1
+        return own(point)
+
+    ground = replace(ground, moments=moments)
+    half = replace(ground, parts=(Part({n: t[:30] for n, t in ground.parts[0].data.items()}, 30),))
+    there = here + 0.3 * torch.randn_like(here)
+    counts = {}
+    for both in ({"a": ground}, {"a": ground, "b": half}):
+        asked = 0
+        (found,) = lines(both, here[None], there[None], [0.25, 0.75], way="shared")
+        counts[len(both)] = asked
+    assert counts[1] == counts[2]
+    for name, one in (("a", ground), ("b", half)):
+        plain = line(one, here, there, [0.25, 0.75], way="plain")
+        assert (found[name].losses / plain.losses - 1).abs().max() < 1e-12
+        assert "0.weight" in found[name].reason
+    assert found["a"].losses[1] != found["b"].losses[1]
+
+
+def test_what_cannot_be_shared_is_plain_and_says_why() -> None:
+    """A formula has no layers; asked for by name that is an error, else a reason."""
+    ground = of(product, 2)
+    with pytest.raises(BadValue, match="nothing can be shared on `formula`: "):
+        line(ground, at(0, 0), at(1, 1), way="shared")
+    found = line(ground, at(0, 0), at(1, 1))
+    assert (found.way, "not worth it" in found.reason) == ("plain", True)
+    assert "fewer than" in line(ground, at(0, 0), at(1, 1), [0.5]).reason

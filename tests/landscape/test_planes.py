@@ -10,7 +10,6 @@ from torch import nn
 from torch.nn import functional
 
 from ravine.errors import BadValue, StoreError
-from ravine.landscape.planes import plane as planes
 from ravine.landscape.planes.directions import random
 from ravine.landscape.planes.plane import Plane, Status, centred, coordinates, plane
 from ravine.landscape.sources import module_surface, surface
@@ -276,4 +275,3 @@ def test_arguments_out_of_their_domain_are_refused() -> None:
     ):
         with pytest.raises(BadValue, match=said):
             call()
-    assert planes.WAYS == ("auto", "shared", "plain")

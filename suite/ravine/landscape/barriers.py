@@ -9,7 +9,8 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 from ravine.errors import BadValue
-from ravine.landscape.lines import Line, assembled, checked, scores
+from ravine.landscape.along import scores
+from ravine.landscape.lines import Line, assembled, checked
 from ravine.landscape.surface import Surface
 
 POINTS = 25
@@ -141,16 +142,24 @@ def barriers(
     found: dict[tuple[int, int], dict[str, Barrier]] = {pair: {} for pair in pairs}
     coarse = scores(surfaces, a, b, grid, heard)
     for name, surface in surfaces.items():
-        alphas, values = grid, torch.stack(coarse[name])
+        alphas, values = grid, coarse.values[name]
         for _ in range(rounds):
             done += 1
             between = torch.cat([_around(alphas, v) for v in values], -1)
-            more = torch.stack(scores({name: surface}, a, b, between, heard)[name])
+            more = scores({name: surface}, a, b, between, heard).values[name]
             alphas, order = torch.cat([alphas, between], -1).sort(-1)
             values = torch.cat([values, more], -1).gather(-1, order.expand(len(values), -1, -1))
         for row, pair in enumerate(pairs):
             fresh = alphas[row].diff(prepend=torch.tensor([-1.0], dtype=torch.float64)) > 0
-            line = assembled(surface, a[row], b[row], alphas[row, fresh], *values[:, row, fresh])
+            line = assembled(
+                surface,
+                a[row],
+                b[row],
+                alphas[row, fresh],
+                *values[:, row, fresh],
+                way=coarse.ways[row],
+                reason=coarse.reasons[row],
+            )
             found[pair][name] = Barrier(
                 line=line,
                 loss=_height(line, line.losses),

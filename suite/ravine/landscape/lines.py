@@ -10,9 +10,10 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 from ravine.errors import BadValue
-from ravine.landscape.surface import Surface, blocks, moments_at, unpack, weighted_parts
-from ravine.problems.base import Data, Point
-from ravine.problems.networks.model import Moments
+from ravine.landscape.along import scores
+from ravine.landscape.sharing.evaluate import WAYS, Way
+from ravine.landscape.surface import Surface, unpack
+from ravine.problems import arguments
 
 Measure = Literal["loss", "error"]
 
@@ -45,6 +46,8 @@ class Line:
         errors: share of wrong answers, where there are right ones.
         examples: that losses and errors are means over.
         batch_norm: how batch normalisation was done; empty without any.
+        way: `shared` or `plain`.
+        reason: which weights' products are shared, or why none are.
     """
 
     problem: str
@@ -56,6 +59,8 @@ class Line:
     errors: Float64[Tensor, " A"] | None
     examples: int
     batch_norm: str
+    way: str = "plain"
+    reason: str = ""
 
     @property
     def distance(self) -> float:
@@ -109,42 +114,34 @@ class Profile:
     tolerance: float
 
 
-def interpolate(
-    start: Float[Tensor, "*k P"], end: Float[Tensor, "*k P"], alphas: Float[Tensor, "*k"]
-) -> Float[Tensor, "*k P"]:
-    """Start + alpha (end - start) for every row, each computed from the nearer end.
-
-    At alpha 0 and 1 it is the ends to the last bit.
-
-    Example:
-        >>> ends = torch.tensor([[0.1], [0.1]]), torch.tensor([[0.7], [0.7]])
-        >>> found = interpolate(*ends, torch.tensor([0.0, 1.0]))
-        >>> torch.equal(found, torch.tensor([[0.1], [0.7]]))
-        True
-    """
-    return torch.lerp(start, end, alphas.to(start.dtype).unsqueeze(-1))
-
-
 def line(
     surface: Surface,
     start: Float[Tensor, " P"],
     end: Float[Tensor, " P"],
     alphas: Alphas = BETWEEN,
+    *,
+    way: Way = "auto",
 ) -> Line:
     """The loss along the straight line through two points.
 
-    f(start + alpha (end - start)), every point computed from the ends and evaluated in
-    stacks.  The shape of a line says nothing of the test accuracy at its end, nor of what
-    lies beside it.
+    f(start + alpha (end - start)), every point computed from the ends, in their dtype.  Points
+    are evaluated in stacks or, where a line has many and that is worth it, with the first
+    layers' products computed once for all (see `sharing.evaluate`): A X + alpha D X for
+    (A + alpha D) X, which is the same but for rounding, in float32 about 1e-6 of the loss.
+    At alpha 0 and 1 the line is f itself.  The shape of a line says nothing of the test
+    accuracy at its end, nor of what lies beside it.
 
     Args:
         surface: f.
         start: the point at alpha 0.
         end: the point at alpha 1.
         alphas: any; 0 and 1 are added where they are missing.
+        way: `auto`, `shared` or `plain`: first layers shared where that is worth it, always,
+            never.
 
     Raises:
-        BadValue: the ends are no two points of the surface, or an alpha is not finite.
+        BadValue: the ends are no two points of the surface, or an alpha is not finite,
+            or `way` is `shared` and nothing can be.
 
     References:
         Goodfellow, Vinyals and Saxe (2015). Qualitatively characterizing neural network
@@ -159,7 +156,9 @@ def line(
         >>> line(ground, *ends, [0, 0.5, 1]).losses.tolist()
         [2.0, 0.5, 0.0]
     """
-    return lines({surface.split: surface}, start[None], end[None], alphas)[0][surface.split]
+    return lines({surface.split: surface}, start[None], end[None], alphas, way=way)[0][
+        surface.split
+    ]
 
 
 def lines(
@@ -168,6 +167,7 @@ def lines(
     ends: Float[Tensor, "k P"],
     alphas: Alphas = BETWEEN,
     *,
+    way: Way = "auto",
     listener: Callable[[float], None] = lambda share: None,
 ) -> tuple[dict[str, Line], ...]:
     """Lines through many pairs of points on several surfaces, evaluated together.
@@ -177,6 +177,7 @@ def lines(
         starts: points at alpha 0.
         ends: points at alpha 1, one for each start.
         alphas: see `line`.
+        way: see `line`.
         listener: told the share of points that are evaluated.
 
     Returns:
@@ -185,13 +186,22 @@ def lines(
     Raises:
         BadValue: see `line`.
     """
+    arguments.choice("way", way, WAYS)
     starts, ends = checked(surfaces, starts, ends)
     grid = _grid(alphas).expand(len(starts), -1)
-    found = scores(surfaces, starts, ends, grid, listener)
+    found = scores(surfaces, starts, ends, grid, listener, way)
     return tuple(
         {
-            name: assembled(surfaces[name], starts[i], ends[i], grid[i], *(v[i] for v in values))
-            for name, values in found.items()
+            name: assembled(
+                surfaces[name],
+                starts[i],
+                ends[i],
+                grid[i],
+                *values[:, i],
+                way=found.ways[i],
+                reason=found.reasons[i],
+            )
+            for name, values in found.values.items()
         }
         for i in range(len(starts))
     )
@@ -260,44 +270,6 @@ def profile(line: Line, measure: Measure = "loss", tolerance: float = TOLERANCE)
     )
 
 
-def scores(
-    surfaces: Mapping[str, Surface],
-    starts: Float[Tensor, "k P"],
-    ends: Float[Tensor, "k P"],
-    alphas: Float64[Tensor, "k A"],
-    listener: Callable[[float], None] = lambda share: None,
-) -> dict[str, tuple[Float64[Tensor, "k A"], ...]]:
-    """Losses, and errors where there are any, at own alphas on each line.
-
-    A block of points, and moments of batch normalisation that several surfaces share, are
-    computed once for all of them.
-    """
-    flat = alphas.flatten()
-    pair = torch.arange(len(alphas)).repeat_interleave(alphas.shape[1])
-    found = {
-        name: torch.zeros(1 if s.accuracy is None else 2, len(flat), dtype=torch.float64)
-        for name, s in surfaces.items()
-    }
-    smallest = max((blocks(s, len(flat)) for s in surfaces.values()), key=len)
-    with torch.no_grad():
-        for block in smallest:
-            rows = pair[block]
-            x = interpolate(starts[rows], ends[rows], flat[block].to(starts.device))
-            known: dict[object, Moments | None] = {}
-            for name, surface in surfaces.items():
-                point = unpack(surface, x)
-                if surface.moments not in known:
-                    known[surface.moments] = moments_at(surface, point)
-                moments = known[surface.moments]
-                for part, weight in weighted_parts(surface):
-                    for row, value in enumerate(_values(surface, point, part.data, moments)):
-                        found[name][row, block] += weight * value.double().cpu()
-            listener(block.stop / len(flat))
-    for values in found.values():
-        values[1:] = 1 - values[1:]
-    return {name: tuple(v.view(-1, *alphas.shape)) for name, v in found.items()}
-
-
 def assembled(
     surface: Surface,
     start: Float[Tensor, " P"],
@@ -305,6 +277,9 @@ def assembled(
     alphas: Float64[Tensor, " A"],
     losses: Float64[Tensor, " A"],
     errors: Float64[Tensor, " A"] | None = None,
+    *,
+    way: str = "plain",
+    reason: str = "",
 ) -> Line:
     """A line with what its surface says of itself."""
     return Line(
@@ -317,17 +292,9 @@ def assembled(
         errors=errors,
         examples=surface.examples,
         batch_norm=surface.batch_norm,
+        way=way,
+        reason=reason,
     )
-
-
-def _values(
-    surface: Surface, point: Point, data: Data, moments: Moments | None
-) -> tuple[Float[Tensor, "*stack"], ...]:
-    """Loss, and accuracy where there is one, in as few evaluations as may be."""
-    if surface.both is not None:
-        return surface.both(point, data, moments)
-    ways = (surface.mean, surface.accuracy)
-    return tuple(score(point, data, moments) for score in ways if score is not None)
 
 
 def checked(

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -16,13 +15,19 @@ from torch import Tensor
 from ravine.errors import BadValue, RavineError
 from ravine.landscape.planes import store
 from ravine.landscape.planes.directions import cosine
-from ravine.landscape.planes.shared import ROUNDING, Components, Sharing, cell, share
+from ravine.landscape.sharing.evaluate import (
+    WAYS,
+    Coefficients,
+    Components,
+    Scores,
+    Sharing,
+    Way,
+    alike,
+    cell,
+    share,
+)
 from ravine.landscape.surface import Surface, blocks, loss
 from ravine.problems import arguments
-
-Way = Literal["auto", "shared", "plain"]
-WAYS = ("auto", "shared", "plain")
-"""How cells are evaluated: with first layers shared where that is worth it, always, never."""
 
 Listener = Callable[[float, float], None]
 """Told the share of cells that are done and the seconds that the others should take."""
@@ -179,7 +184,7 @@ def plane(
 
     Every cell is computed from theta itself, in the dtype of theta; nothing adds up from cell
     to cell.  Rows are stacked, by as many cells as fit into 256 MB, or go cell by cell with
-    first layers computed once for the whole plane (see `planes.shared`).  A grid that holds
+    first layers computed once for the whole plane (see `sharing.evaluate`).  A grid that holds
     (0, 0) has f(theta) itself there.
 
     Args:
@@ -205,12 +210,18 @@ def plane(
     components = _checked(surface, centre, u, v)
     here = loss(surface, centre).item()
     corners = [(float(a), float(b)) for a, b in ((columns[0], lines[0]), (columns[-1], lines[-1]))]
+
+    def plainly(at: Coefficients) -> Scores:
+        return {"": loss(surface, cell(components, *at)).view(1, 1).cpu()}
+
     sharing, reason = None, "asked for"
     if way != "plain":
         sharing, reason = share(
-            surface,
+            {"": surface},
             components,
+            lambda ground, *given: (ground.mean(*given),),
             [*corners, (0.0, 0.0)],
+            plainly,
             len(columns) * len(lines),
             always=way == "shared",
         )
@@ -220,7 +231,7 @@ def plane(
     name, done = "", list[int]()
     values = np.full((len(lines), len(columns)), np.nan)
     if folder is not None:
-        felt = [loss(surface, cell(components, a, b)).item() for a, b in corners]
+        felt = [plainly(corner)[""].item() for corner in corners]
         name = store.key(surface, components, (columns, lines), used, repr((here, felt)))
         done = store.rows(folder, name, len(lines))
         values = store.read(folder, name, len(lines), len(columns))
@@ -268,7 +279,7 @@ def _row(
     y: float,
 ) -> Float64[np.ndarray, " nx"]:
     if sharing is not None:
-        return sharing.row(x.tolist(), y).numpy()
+        return sharing.row(x.tolist(), y)[""][0].numpy()
     values = np.empty(len(x))
     a = torch.from_numpy(x).to(components[0])[:, None]
     for block in blocks(surface, len(x)):
@@ -285,9 +296,8 @@ def _pin(
 ) -> None:
     """Insist that the cell of theta has the loss of theta, and give it its very bits."""
     at = np.ix_(y == 0, x == 0)
-    off = np.abs(values[at] - here)
-    if math.isfinite(here) and not bool(
-        (off <= ROUNDING * torch.finfo(dtype).eps * (1 + abs(here))).all()
+    if math.isfinite(here) and not all(
+        alike(value, here, dtype) for value in values[at].ravel().tolist()
     ):
         raise RavineError(
             f"the centre of the plane has loss {float(values[at].max()):.9g}, and the point itself "

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ravine.landscape.operators import hessian
 from ravine.landscape.planes.plane import Listener
-from ravine.landscape.planes.shared import cell
+from ravine.landscape.sharing.evaluate import cell
 from ravine.landscape.spectrum.lanczos import extreme
 from ravine.landscape.surface import Surface
 

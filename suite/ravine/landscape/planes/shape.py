@@ -11,7 +11,8 @@ from torch import Tensor
 
 from ravine.errors import BadValue
 from ravine.landscape.planes.directions import Directions
-from ravine.landscape.planes.plane import Listener, Plane, Way, plane
+from ravine.landscape.planes.plane import Listener, Plane, plane
+from ravine.landscape.sharing.evaluate import Way
 from ravine.landscape.surface import Surface
 
 NOISE = 16

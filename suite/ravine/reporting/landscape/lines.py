@@ -151,6 +151,8 @@ def about(line: Line) -> dict[str, Any]:
         "split": line.split,
         "examples": line.examples,
         "batch_norm": line.batch_norm,
+        "way": line.way,
+        "reason": line.reason,
         "dtype": str(line.start.dtype).removeprefix("torch."),
         "distance": line.distance,
     }
@@ -303,5 +305,7 @@ def _footer(lines: Sequence[Line]) -> str:
     policy = [f"moments of batch normalisation {', '.join(norms)}"] if norms else []
     far = sorted(one.distance for one in lines)
     span = decimal(far[0]) if far[0] == far[-1] else f"{decimal(far[0])} to {decimal(far[-1])}"
-    words = [*data, *policy, f"distance of the ends {span}"]
+    shared = dict.fromkeys(one.reason for one in lines if one.way == "shared")
+    how = [f"first layers shared ({', '.join(shared)})"] if shared else []
+    words = [*data, *policy, *how, f"distance of the ends {span}"]
     return "; ".join(words)
