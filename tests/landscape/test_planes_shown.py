@@ -21,7 +21,7 @@ from ravine.landscape.planes.shape import curvature, spread, width
 from ravine.landscape.sources import module_surface, surface
 from ravine.problems import problem
 from ravine.reporting.drawing import to_png
-from ravine.reporting.landscape import planes as drawn
+from ravine.reporting.landscape.planes import figures as drawn
 
 ALONG = torch.eye(2, dtype=torch.float64)
 

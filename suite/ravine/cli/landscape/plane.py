@@ -85,7 +85,8 @@ def plane(
     from ravine.landscape.planes.shape import spread
     from ravine.landscape.surface import loss
     from ravine.problems.catalogue import problem as build
-    from ravine.reporting.landscape import planes as drawn
+    from ravine.reporting.landscape.planes import figures as drawn
+    from ravine.reporting.landscape.planes import tables as written
     from ravine.reporting.pages import write_files
 
     if through is not None and len(through) != 3:
@@ -145,7 +146,7 @@ def plane(
             mapped = ratios(ground, centre, first.u, first.v, *coarse, listener=told)
     title = f"{chosen.name} {'through three points' if through else f'around {at}'}"
     shown_title = title if through else f"{title}: {first.kind}"
-    tables = {"": drawn.plane_table(found.planes, title)}
+    tables = {"": written.plane_table(found.planes, title)}
     figures = {
         "": drawn.plane_figure(first, shown_title, marks),
         "surface": drawn.surface_figure(first, shown_title, marks),
@@ -155,16 +156,16 @@ def plane(
         "places": places,
         "coordinates": [[mark.x, mark.y] for mark in marks] or [[0.0, 0.0]],
         "losses": losses,
-        "planes": [drawn.plane_record(plane) for plane in found.planes],
+        "planes": [written.plane_record(plane) for plane in found.planes],
     }
     if len(found.planes) > 1:
-        tables["seeds"] = drawn.spread_table(found, f"{title}: over the draws of directions")
+        tables["seeds"] = written.spread_table(found, f"{title}: over the draws of directions")
         figures["seeds"] = drawn.spread_figure(found, f"{title}: {len(draws)} draws of directions")
         records["interquartile_range_relative"] = found.relative
     if mapped is not None:
-        tables["ratio"] = drawn.ratio_table(mapped, f"{title}: eigenvalue ratios")
+        tables["ratio"] = written.ratio_table(mapped, f"{title}: eigenvalue ratios")
         figures["ratio"] = drawn.ratio_figure(mapped, first, f"{title}: eigenvalue ratios")
-        records["ratios"] = drawn.ratio_record(mapped)
+        records["ratios"] = written.ratio_record(mapped)
     write: dict[str, Any] = {"vtk": exported.vtk, "parquet": exported.parquet}
     stem = re.sub(r"[^\w.\-]+", "_", f"plane-{chosen.name}").strip("_")
     files = {
