@@ -10,22 +10,22 @@ from ravine.landscape.symmetry.tracing.wiring import Labels
 
 
 def same(walk: Walk, call: Call) -> Labels:
-    """Nothing that matters."""
+    """Linear of each entry, without a shift, or nothing at all."""
     return walk.units(call.inputs[0])
 
 
 def rectifier(walk: Walk, call: Call) -> Labels:
-    """May be scaled."""
+    """Units may be scaled, by s > 0: a(s z) = s a(z)."""
     return _activation(walk, call, positive=True, odd=False)
 
 
 def odd(walk: Walk, call: Call) -> Labels:
-    """May be flipped."""
+    """Units may be flipped: a(-z) = -a(z)."""
     return _activation(walk, call, positive=False, odd=True)
 
 
 def curved(walk: Walk, call: Call) -> Labels:
-    """Neither; of one tensor alone."""
+    """Units may neither be scaled nor flipped; a function of one tensor alone."""
     labels = _activation(walk, call, positive=False, odd=False)
     if len(call.inputs) > 1 or tuple(call.value.shape) != walk.shape(call.inputs[0]):
         return walk.hold(call.inputs, "meet in a function of several tensors")
@@ -43,7 +43,7 @@ def prelu(walk: Walk, call: Call) -> Labels:
 
 
 def softmax(walk: Walk, call: Call) -> Labels:
-    """Units together, in whichever order."""
+    """All units together: in any order, but none may be scaled."""
     labels = walk.units(call.inputs[0])
     for units in labels.values():
         walk.wiring.rigid(units, "enter a softmax")
