@@ -124,7 +124,7 @@ def test_units_that_never_fire_are_matched_by_what_they_would_answer(examples: i
     assert torch.equal(match.point, a)
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(
     inputs=st.integers(1, 4),
     width=st.integers(2, 5),

@@ -83,7 +83,17 @@ def test_a_users_network_is_matched_and_repaired(
     """Tables on standard output, figure and tables in the folder, all ways and both splits."""
     status = run(
         "nets.py:make_problem",
-        *("--between", "adam(lr=0.02)", "adam(lr=0.02)@1", "--repair", "--rescale", "--out", "o"),
+        *(
+            "--between",
+            "adam(lr=0.02)",
+            "adam(lr=0.02)@1",
+            "--repair",
+            "--rescale",
+            "--points",
+            "9",
+            "--out",
+            "o",
+        ),
     )
     shown = " ".join(capsys.readouterr().out.split())
     assert status == 0
