@@ -3,13 +3,14 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-from ravine.landscape.sharing.stage import Stage
+from ravine.landscape.sharing.stage import Graphs, Stage
 from ravine.landscape.surface import LIVE_FLOATS, Surface, unpack, weighted_parts
 from ravine.problems.base import Data, Point
 from ravine.problems.networks.model import Moments
@@ -80,23 +81,23 @@ class Sharing:
         found = (name for s in self.stages for (name, _), p in s.products.items() if p)
         return ", ".join(dict.fromkeys(found))
 
-    def scout(self, x: Point) -> None:
-        """Find out at one point what can be shared."""
-        given = {key: stage.scout(x, None) for key, stage in self.moments.items()}
+    def scout(self) -> None:
+        """Find out what can be shared."""
+        given = {key: stage.scout(None) for key, stage in self.moments.items()}
         for job in self.jobs:
-            job.stage.scout(x, given.get(job.moments))
+            job.stage.scout(given.get(job.moments))
             if sum(stage.numbers for stage in self.stages) > LIVE_FLOATS:
                 raise MemoryError("the products of its first layers do not fit into 256 MB")
 
     def trace(self, held: Sequence[float]) -> None:
         """Spare all stages their Python."""
-        given = {}
+        given, graphs = {}, Graphs()
         for key, stage in self.moments.items():
             stage.row(*held)
             given[key] = stage.compute(0.0, None)
-            stage.trace(None)
+            stage.trace(None, graphs)
         for job in self.jobs:
-            job.stage.trace(given.get(job.moments))
+            job.stage.trace(given.get(job.moments), graphs)
 
     def row(self, first: Sequence[float], *held: float) -> Scores:
         """Scores where the first coefficient varies and the others are held.
@@ -162,8 +163,7 @@ def share(
         sharing = _sharing(surfaces, components, score, always)
         try:
             with torch.no_grad():
-                first = next(iter(surfaces.values()))
-                sharing.scout(unpack(first, cell(components, *trials[0])))
+                sharing.scout()
                 saved = sum(stage.saved for stage in sharing.stages)
                 small = saved < WORTH or saved * points < AT_ALL
                 if not saved or (small and not always):
@@ -197,21 +197,16 @@ def _sharing(
         recomputed = surface.moments
         if recomputed is not None and recomputed not in moments:
 
-            def again(point: Point, _: Moments | None, taken: _Recomputed = recomputed) -> Moments:
+            def again(
+                point: Point, _: Data, given: Moments | None, taken: _Recomputed = recomputed
+            ) -> Moments:
+                del given
                 return taken(point)
 
-            moments[recomputed] = Stage(parts, again, always)
+            moments[recomputed] = Stage(parts, again, {}, always)
+        scored = partial(score, surface)
         for part, weight in weighted_parts(surface):
-
-            def scored(
-                point: Point,
-                given: Moments | None,
-                ground: Surface = surface,
-                data: Data = part.data,
-            ) -> Sequence[Tensor]:
-                return score(ground, point, data, given)
-
-            jobs.append(_Job(name, weight, Stage(parts, scored, always), recomputed))
+            jobs.append(_Job(name, weight, Stage(parts, scored, part.data, always), recomputed))
     return Sharing(moments, jobs)
 
 

@@ -19,11 +19,16 @@ from ravine.landscape.sharing.varying import (
     plain_of,
     source_of,
 )
-from ravine.problems.base import Point
+from ravine.problems.base import Data, Point
 from ravine.problems.networks.model import Moments
 
 FAN_IN = 16
 """Multiplications for each number of a product, below which a sum is no cheaper."""
+
+Function = Callable[[dict[str, Tensor], Data, Moments | None], Any]
+
+Graphs = dict[object, tuple[Callable[..., Any], list[bool]]]
+"""What was taken down of a function, by it and the shapes of all that goes in."""
 
 
 class Stage:
@@ -31,7 +36,8 @@ class Stage:
 
     Args:
         components: the parameters at theta, and of one or two directions.
-        function: from parameters of one point, and moments, to whatever is computed.
+        function: from parameters of one point, data and moments, to whatever is computed.
+        data: what it needs beside the point.
         always: share products even where a sum is no cheaper.
 
     Attributes:
@@ -43,10 +49,12 @@ class Stage:
     def __init__(
         self,
         components: Sequence[Point],
-        function: Callable[[dict[str, Tensor], Moments | None], Any],
+        function: Function,
+        data: Data,
         always: bool = False,
     ) -> None:
-        self.components, self.function, self.always = components, function, always
+        self.components, self.function, self.data = components, function, data
+        self.always = always
         self.products: dict[tuple[str, int], list[Tensor] | None] = {}
         self.saved = 0
         self._scouting = False
@@ -62,11 +70,12 @@ class Stage:
         """How many numbers the products hold."""
         return sum(t.numel() for product in self.products.values() for t in product or ())
 
-    def scout(self, point: Point, moments: Moments | None) -> Any:
-        """Compute one point and find out what can be shared."""
+    def scout(self, moments: Moments | None) -> Any:
+        """Compute theta and find out what can be shared."""
+        point = self.components[0]
         self._scouting = True
         try:
-            found = self._run(point, point, moments)
+            found = self._run(point, point, self.data, moments)
         finally:
             self._scouting = False
         self._layers = None if moments is None else list(moments)
@@ -74,21 +83,37 @@ class Stage:
         self._affine = [*(p for p in self.products.values() if p is not None), *theta]
         return found
 
-    def trace(self, moments: Moments | None) -> None:
-        """Take the later layers down as a list of torch's own operations, to be spared Python."""
+    def trace(self, moments: Moments | None, graphs: Graphs) -> None:
+        """Take the later layers down as a list of torch's own operations, to be spared Python.
+
+        Args:
+            moments: at any point.
+            graphs: what was taken down already; parts of one size have one in common.
+        """
         begin = [part[0].clone() for part in self._affine]
-        graph = make_fx(self._replay)(*begin, *_tensors(moments))
+        given = (*begin, *_tensors(moments), *self.data.values())
+        shapes = tuple((tensor.shape, tensor.dtype) for tensor in given)
+        shared = tuple(key for key, product in self.products.items() if product is not None)
+        key = (self.function, shared, shapes)
+        if key not in graphs:
+            graphs[key] = self._traced(given, len(begin))
+        self._call, kept = graphs[key]
+        self._affine = [part for part, keep in zip(self._affine, kept, strict=True) if keep]
+
+    def _traced(
+        self, given: Sequence[Tensor], affine: int
+    ) -> tuple[Callable[..., Any], list[bool]]:
+        graph = make_fx(self._replay)(*given)
         graph.graph.eliminate_dead_code()
         inputs = [node for node in graph.graph.nodes if node.op == "placeholder"]
-        kept = [bool(node.users) or i >= len(begin) for i, node in enumerate(inputs)]
+        kept = [bool(node.users) or i >= affine for i, node in enumerate(inputs)]
         for node, keep in zip(inputs, kept, strict=True):
             if not keep:
                 graph.graph.erase_node(node)
         for node in graph.graph.nodes:
             node.target = _FASTER.get(node.target, node.target)
         graph.recompile()
-        self._affine = [part for part, keep in zip(self._affine, kept, strict=False) if keep]
-        self._call = graph.forward
+        return graph.forward, kept[:affine]
 
     def row(self, *held: float) -> None:
         """Go to the points that differ in their first coefficient alone.
@@ -109,7 +134,7 @@ class Stage:
             torch.add(row, part[1], alpha=a)
             for row, part in zip(self._rows, self._affine, strict=True)
         ]
-        return self._call(*given, *_tensors(moments))
+        return self._call(*given, *_tensors(moments), *self.data.values())
 
     def meet(
         self,
@@ -122,25 +147,29 @@ class Stage:
         key = (name, self._used[name])
         self._used[name] += 1
         if self._scouting:
-            self.products[key] = self._multiplied(func, args, kwargs)
-            return None
+            products = self.products[key] = self._multiplied(func, args, kwargs)
+            # a copy, for the next layer may work in place
+            return None if products is None else as_varying(products[0].clone())
         return self._ready.get(key)
 
     def _replay(self, *given: Tensor) -> Any:
-        """A point from its products, its parameters and the moments, in this order."""
+        """A point from its products, its parameters, the moments and the data, in this order."""
         rest = iter(given)
         self._ready = {key: next(rest) for key, p in self.products.items() if p is not None}
         point = {name: next(rest) for name in self.components[0]}
         moments = self._layers and {name: (next(rest), next(rest)) for name in self._layers}
-        found = self._run(point, {name for name, _ in self._ready}, moments or None)
+        data = dict(zip(self.data, rest, strict=True))
+        found = self._run(point, {name for name, _ in self._ready}, data, moments or None)
         return pytree.tree_map(plain_of, found)
 
-    def _run(self, point: Point, varying: Collection[str], moments: Moments | None) -> Any:
+    def _run(
+        self, point: Point, varying: Collection[str], data: Data, moments: Moments | None
+    ) -> Any:
         self._used.clear()
         given = dict(point)
         for name in varying:
             given[name] = as_varying(point[name], Source(self, name))
-        return self.function(given, moments)
+        return self.function(given, data, moments)
 
     def _multiplied(
         self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
