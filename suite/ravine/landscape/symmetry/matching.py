@@ -152,6 +152,8 @@ def match_activations(
 
     References:
         Li, Yosinski, Clune, Lipson and Hopcroft (2016). Convergent learning. arXiv 1511.07543.
+        Singh and Jaggi (2020). Model fusion via optimal transport. arXiv 1910.05653; their
+        program aligns by either, before or behind the nonlinearity.
     """
     _check(groups, a, b)
     tables, before = correlations(groups, surface, a, b)
