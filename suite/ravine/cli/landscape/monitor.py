@@ -7,6 +7,9 @@ from cyclopts import Parameter
 from ravine.cli.landscape.options import OUT, Json, Out, Steps
 from ravine.errors import BadValue
 
+STEPS_OF_A_LOOK, STEPS_OF_A_SHORT_LOOK = 100, 7
+"""Steps that a look costs, with the largest eigenvalue and without, for the forecast."""
+
 
 def monitor(
     problem: str,
@@ -47,7 +50,9 @@ def monitor(
             raise BadValue(f"`--{name}` must be at least 1, got {value}; give more")
     every = max(1, budget // looks)
     with working(out) as bar:
-        bar.begin("training with a monitor", duration(built, [chosen], budget))
+        steps_of_looks = looks * (STEPS_OF_A_LOOK if sharpness else STEPS_OF_A_SHORT_LOOK)
+        seconds = duration(built, [chosen], budget) * (1 + steps_of_looks / budget)
+        bar.begin("training with a monitor", seconds)
         watched = watch(
             built, chosen, seed, budget, every=every, sharp=sharpness, listener=bar.advance
         )
