@@ -118,7 +118,7 @@ def residual_figure(found: ResidualSurface, *, minimum: float | None = None) -> 
         (found.losses, "#D55E00", "-", "path"),
         (found.under, "#000000", (0, (1.2, 1.4)), "surface below the path"),
     )
-    # a path that goes to and fro would be a scribble over its projection
+    # a path that turns back would be a scribble over its projection
     steady = np.abs(np.diff(at[:, 0])).sum() < 1.5 * np.ptp(at[:, 0])
     along = at[:, 0] if steady else np.array(found.steps)
     for values, color, dash, label in lines:
