@@ -152,6 +152,23 @@ def test_batch_normalisation_follows_its_policy() -> None:
     assert loss(anchored, 2 * x).item() != pytest.approx(found["recomputed"], rel=1e-3)
 
 
+@pytest.mark.parametrize(
+    "id",
+    ["deep_mlp(depth=3, width=8, norm=batch)", "deep_conv(depth=8, width=2, norm=batch)"],
+)
+def test_frozen_moments_hold_for_every_network_of_a_stack(id: str) -> None:
+    """Each of several networks sees the anchor's moments, as it does alone."""
+    source = problem(id)
+    anchor = {n: p.double() for n, p in source.start(0).items()}
+    ground = surface(source, examples=100, batch_norm="frozen", anchor=anchor)
+    stack = torch.stack([pack(ground, source.start(s)).double() for s in (0, 1, 2)])
+    alone = torch.stack([loss(ground, x) for x in stack])
+    assert torch.allclose(loss(ground, stack), alone, rtol=1e-10)
+    recomputed = surface(source, examples=100)
+    assert torch.allclose(alone[0], loss(recomputed, stack[0]), rtol=1e-10)
+    assert not torch.allclose(alone[1], loss(recomputed, stack[1]), rtol=1e-3)
+
+
 def test_a_formula_is_taken_without_noise_in_its_own_coordinates_or_a_seeds() -> None:
     """Without a seed the minimum lies where the facts say, with one where the instance has it."""
     sphere = problem("sphere(dim=3)")
