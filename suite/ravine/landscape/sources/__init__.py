@@ -52,6 +52,7 @@ def surface(
         BadValue: an argument is outside its domain.
 
     Example:
+        >>> import torch
         >>> from ravine import problem
         >>> from ravine.landscape.surface import loss
         >>> loss(surface(problem("rosenbrock")), torch.tensor([[1.0, 1.0], [0.0, 0.0]])).tolist()
@@ -93,6 +94,7 @@ def module_surface(
         BadValue: the data cannot be read, or the module cannot be evaluated.
 
     Example:
+        >>> import torch
         >>> line = nn.Linear(1, 1, bias=False)
         >>> x = torch.tensor([[1.0], [2.0]])
         >>> ground, here = module_surface(line, (x, 3 * x), nn.functional.mse_loss)
