@@ -6,7 +6,7 @@ from pkgutil import iter_modules
 
 from cyclopts import App
 
-HELPERS = ("options", "places", "shown")
+HELPERS = ("forecast", "options", "places", "shown")
 """Files of this folder that are no commands."""
 
 landscape = App(

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from ravine.cli.landscape.forecast import duration, seconds
 from ravine.cli.landscape.options import OUT, BatchNorm, Examples, Json, Out, Seed, Steps
 from ravine.errors import BadValue
 
@@ -152,7 +153,7 @@ def prepared(
     here = pack(first, problem.start(0)).detach()
     # seconds of each run, and then of the evaluation
     costs = [_run_seconds(problem, place, steps) for place in known.values()]
-    costs.append(len(names) * evaluations * _seconds(lambda: loss(first, here)))
+    costs.append(len(names) * evaluations * seconds(lambda: loss(first, here)))
     total = sum(costs)
     bar.begin(f"{evaluations:,} points", total)
 
@@ -192,31 +193,13 @@ def _splits(problem: "Problem", split: str) -> list[str]:
     return ["train", "test"] if len(supply.test()[0]) else ["train"]
 
 
-def _trained(place: tuple[str, int]) -> bool:
-    """Whether a place is the end of a run: no start, coordinates or file."""
-    what = place[0].strip()
-    return not (what == "start" or what.endswith((".pt", ".pth")) or what[:1] in "+-.0123456789")
-
-
 def _run_seconds(problem: "Problem", place: str, steps: int | None) -> float:
-    """Forecast of a run from a few of its steps; 0 where nothing is run."""
-    from ravine.cli.landscape.places import setting
+    """Forecast of the run to a place; 0 where nothing is run."""
+    from ravine.cli.landscape.places import runs, setting
     from ravine.cli.landscape.places import split as parted
-    from ravine.engine.walk import walk
 
-    what, start = parted(place)
-    if not _trained((what, start)):
+    what = parted(place)[0]
+    if what == "start" or not runs(place):
         return 0.0
     budget = problem.traits.budget if steps is None else steps
-    few = min(3, budget)
-    chosen = setting(what)
-    return _seconds(lambda: walk(problem, chosen, start, few, keep=())) * budget / max(1, few)
-
-
-def _seconds(action: Callable[[], object]) -> float:
-    from time import perf_counter
-
-    action()  # what is set up once
-    began = perf_counter()
-    action()
-    return perf_counter() - began
+    return duration(problem, [setting(what)], budget)

@@ -36,7 +36,7 @@ def monitor(
         looks: How many there are.
         sharpness: The largest eigenvalue at every look, most of the cost.
     """
-    from ravine.cli.landscape.path import duration
+    from ravine.cli.landscape.forecast import duration
     from ravine.cli.landscape.places import setting
     from ravine.cli.landscape.shown import show, working
     from ravine.landscape.monitor import watch

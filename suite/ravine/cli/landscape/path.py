@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from ravine.cli.landscape.forecast import duration, seconds
 from ravine.cli.landscape.options import OUT, BatchNorm, Examples, Json, Out, Split
 from ravine.errors import BadValue
 
@@ -87,7 +87,7 @@ def path(
     with working(out) as bar:
         points = len(settings) * (len(keep) * 3 + side * side) + side * side
         start = pack(ground, chosen.start(seed)).detach()
-        cost = points * _timed(lambda: loss(ground, start.expand(4, -1))) / 4
+        cost = points * seconds(lambda: loss(ground, start.expand(4, -1))) / 4
         bar.begin(f"{len(settings)} paths", cost + duration(chosen, settings, budget))
         tasks = 2 * len(settings) + 1
 
@@ -180,24 +180,6 @@ def train(
         said = ", ".join(f"`{name}` at step {step}" for (name, _), step in gone.items())
         raise BadValue(f"all runs diverge on `{problem.name}` ({said}); give smaller rates")
     return ways, gone
-
-
-def duration(problem: Problem, settings: Sequence[Setting], budget: int, starts: int = 1) -> float:
-    """Seconds that the runs will take, from a few steps of each optimizer."""
-    from ravine.engine.walk import walk
-
-    few = min(3, budget)
-    each = [_timed(partial(walk, problem, s, 0, few, keep=())) / few for s in settings]
-    return sum(each) * budget * starts
-
-
-def _timed(action: Callable[[], Any]) -> float:
-    from time import perf_counter
-
-    action()  # what is set up once
-    began = perf_counter()
-    action()
-    return perf_counter() - began
 
 
 def _minimizers(problem: Problem, seed: int) -> Tensor | None:

@@ -44,7 +44,7 @@ def sharpness(
     from ravine.landscape.sources import surface
     from ravine.landscape.surface import unpack
     from ravine.problems.catalogue import problem as build
-    from ravine.reporting.landscape.monitor import sharpness_table
+    from ravine.reporting.landscape.sharpness import sharpness_table
 
     chosen, found = build(problem), {}
     places = list(dict.fromkeys(at))

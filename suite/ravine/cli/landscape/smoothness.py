@@ -34,7 +34,7 @@ def smoothness(
         seeds: Runs of each problem.
         points: Steps of each run at which it is measured.
     """
-    from ravine.cli.landscape.path import duration
+    from ravine.cli.landscape.forecast import duration
     from ravine.cli.landscape.places import setting
     from ravine.cli.landscape.shown import show, working
     from ravine.engine.walk import walk

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from ravine.cli.landscape.forecast import duration
 from ravine.cli.landscape.options import OUT, BatchNorm, Examples, Json, Out
-from ravine.cli.landscape.path import BUDGET, duration, train
+from ravine.cli.landscape.path import BUDGET, train
 from ravine.errors import BadValue
 
 if TYPE_CHECKING:
