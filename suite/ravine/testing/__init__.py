@@ -1,0 +1,1 @@
+"""What ravine knows, for any test suite: assertions, strategies and wrong optimizers."""
