@@ -1,4 +1,4 @@
-"""The command line: `ravine list | show | compare | run | report | landscape`.
+"""The command line: `ravine list | show | compare | run | report | landscape | check | baseline`.
 
 Bad input is one sentence with its remedy on standard error and exit status 2.
 """
@@ -15,6 +15,8 @@ from typing import Annotated, Any, Literal
 from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console
 
+from ravine.cli.baseline import baseline
+from ravine.cli.check import check
 from ravine.cli.landscape import landscape
 from ravine.errors import RavineError
 
@@ -30,6 +32,8 @@ app = App(
 )
 
 app.command(landscape)
+app.command(check)
+app.command(baseline)
 
 Json = Annotated[bool, Parameter(negative="", help="Print JSON for programs instead of tables.")]
 Store = Annotated[Path, Parameter(help="Folder of the results; what it holds is not run again.")]
@@ -182,7 +186,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its status."""
     complain = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
     try:
-        app(arguments, exit_on_error=False, print_error=False)
+        status = app(arguments, exit_on_error=False, print_error=False)
     except RavineError as error:
         complain.print(f"ravine: {error}")
         sys.exit(2)
@@ -195,7 +199,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         given = list(sys.argv[1:] if arguments is None else arguments)
         if given[:1] == ["landscape"] and given[1:2] != ["plane"]:
             kept = "figures and tables are written at the end, so there are none yet"
+        if given[:1] in (["check"], ["baseline"]):
+            kept = "nothing is written before the end, repeat the command to have it"
         complain.print(f"ravine: interrupted; {kept}")
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(1)
+    if status:
+        sys.exit(status)
