@@ -66,9 +66,9 @@ class Decision:
 
         Example:
             >>> moved = Decision(gate=Gate.CONTRACT, name="zero gradient", n=2,
-            ...     status=Status.DIFFERENT, expected="no movement", seen="a step of 1")
+            ...     status=Status.DIFFERENT, expected="no movement", seen="a step")
             >>> moved.sentence
-            'contract `zero gradient`: expected no movement, seen a step of 1 (n = 2, deterministic)'
+            'contract `zero gradient`: expected no movement, seen a step (n = 2, deterministic)'
         """
         if self.status is Status.LEFT_OUT:
             return f"{self.gate} `{self.name}`: left out, {self.seen}"

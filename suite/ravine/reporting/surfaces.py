@@ -72,22 +72,35 @@ def surface_figure(problem: Analytic, *, points: int = POINTS) -> Figure:
     title = f"{problem.name or 'surface'}{view.note}"
     figure = canvas(title, width=5.6, height=3.6 if problem.dim == 1 else 5.0)
     axes = figure.subplots()
-    sides = [np.linspace(low, high, points) for low, high in view.intervals]
-    values = _evaluate(problem, view, sides)
-    if not np.isfinite(values).any():
-        nothing(axes, "no finite value in the domain")
-        return figure
-    if problem.dim == 1:
-        _curve(axes, sides[0], values)
-    else:
-        _map(figure, axes, sides, values, problem.facts.minimum)
-    _mark(axes, problem, view)
+    draw_surface(figure, axes, problem, points=points)
     handles, labels = axes.get_legend_handles_labels()
     if handles:
         figure.legend(
             handles, labels, loc="outside lower left", ncols=5, handlelength=1.0, columnspacing=1.4
         )
     return figure
+
+
+def draw_surface(figure: Figure, axes: Axes, problem: Analytic, *, points: int = POINTS) -> None:
+    """Draw into a plot what `surface_figure` draws into a figure of its own, without a legend.
+
+    Args:
+        figure: for the colour bar.
+        axes: the plot.
+        problem: what to draw.
+        points: along each side.
+    """
+    view = _view(problem)
+    sides = [np.linspace(low, high, points) for low, high in view.intervals]
+    values = _evaluate(problem, view, sides)
+    if not np.isfinite(values).any():
+        nothing(axes, "no finite value in the domain")
+        return
+    if problem.dim == 1:
+        _curve(axes, sides[0], values)
+    else:
+        _map(figure, axes, sides, values, problem.facts.minimum)
+    _mark(axes, problem, view)
 
 
 def _view(problem: Analytic) -> _View:
