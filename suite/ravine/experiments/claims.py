@@ -14,6 +14,10 @@ LEVEL = 0.93
 """Confidence of every interval: five seeds bound a median by their extremes with 1 - 2/2^5."""
 
 
+Number = float | int
+"""A bound may be written without a decimal point."""
+
+
 class Standing(StrEnum):
     """What a measurement says of a claim."""
 
@@ -34,8 +38,8 @@ class Region:
         high: largest value.
     """
 
-    low: float = -math.inf
-    high: float = math.inf
+    low: Number = -math.inf
+    high: Number = math.inf
 
     def __post_init__(self) -> None:
         if not self.low <= self.high:
@@ -57,22 +61,22 @@ class Region:
         return f"in [{self.low:g}, {self.high:g}]"
 
 
-def above(low: float) -> Region:
+def above(low: Number) -> Region:
     """Values of at least `low`."""
     return Region(low=low)
 
 
-def below(high: float) -> Region:
+def below(high: Number) -> Region:
     """Values of at most `high`."""
     return Region(high=high)
 
 
-def between(low: float, high: float) -> Region:
+def between(low: Number, high: Number) -> Region:
     """Values from `low` to `high`."""
     return Region(low, high)
 
 
-def equals(value: float, tolerance: float = 0.0) -> Region:
+def equals(value: Number, tolerance: Number = 0.0) -> Region:
     """A value, up to a tolerance for rounding."""
     return Region(value - tolerance, value + tolerance)
 
@@ -128,7 +132,7 @@ class Claim:
 def exact(
     key: str,
     statement: str,
-    value: float,
+    value: Number,
     region: Region,
     *,
     unit: str = "",
@@ -154,7 +158,7 @@ def exact(
 def median(
     key: str,
     statement: str,
-    values: Sequence[float],
+    values: Sequence[Number],
     region: Region,
     *,
     unit: str = "",
