@@ -33,6 +33,18 @@ class Composite(torch.optim.Optimizer):
         for part in self.parts:
             part.zero_grad(set_to_none)
 
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Hand a further group to the first part, and take it over from there."""
+        if any(param_group is group for part in self.parts for group in part.param_groups):
+            super().add_param_group(param_group)
+            return
+        self.parts[0].add_param_group(param_group)
+        self.param_groups.append(self.parts[0].param_groups[-1])
+
+    def __getstate__(self) -> dict[str, Any]:
+        # torch's own leaves out all that a subclass has beside groups and state
+        return dict(vars(self))
+
     def state_dict(self) -> dict[str, Any]:
         """The own state, and under `parts` those of the parts."""
         return {**super().state_dict(), "parts": [part.state_dict() for part in self.parts]}
