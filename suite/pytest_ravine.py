@@ -16,3 +16,29 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="OPTIMIZER",
         help="an optimizer: package.module:Class or path/to/file.py:Class; may be repeated",
     )
+    group.addoption(
+        "--ravine-against",
+        metavar="BASELINE",
+        help="a method, such as adam, or a file of `ravine baseline save`, that it is held "
+        "against; its own baseline if not given",
+    )
+    group.addoption(
+        "--ravine-gates",
+        metavar="GATES",
+        help="which gates decide, with commas: contract,golden,theory,statistics; all if not given",
+    )
+    group.addoption(
+        "--ravine-alpha",
+        type=float,
+        default=1e-3,
+        metavar="ALPHA",
+        help="chance of any false alarm of the statistics (default: %(default)s)",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Load the rest where an optimizer is given."""
+    if config.option.ravine:
+        from ravine.testing.plugin import Plugin
+
+        config.pluginmanager.register(Plugin(config), "ravine-items")
