@@ -2,7 +2,7 @@
 
 import platform
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
@@ -98,8 +98,11 @@ def write_baseline(baseline: Baseline, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         # a name of its own and a rename, so that an interruption leaves the old file whole
         fresh = path.with_name(f".{path.name}.new")
-        fresh.write_text("{\n" + ",\n".join(lines) + "\n}\n")
-        fresh.replace(path)
+        try:
+            fresh.write_text("{\n" + ",\n".join(lines) + "\n}\n")
+            fresh.replace(path)
+        finally:
+            fresh.unlink(missing_ok=True)
     except OSError as error:
         raise StoreError(f"cannot write `{path}`: {error.strerror}; choose another place") from None
 
@@ -134,7 +137,16 @@ def read_baseline(path: Path) -> Baseline:
         raise BadValue(
             f"`{path}` has format {found.format}, this version reads {FORMAT}; save it again"
         )
-    return found
+    return replace(
+        found,
+        traces=tuple(replace(trace, hyper=_tuples(trace.hyper)) for trace in found.traces),
+        races=tuple(replace(race, hyper=_tuples(race.hyper)) for race in found.races),
+    )
+
+
+def _tuples(hyper: Hyper) -> dict[str, Any]:
+    """JSON has no tuples, and constructors take no lists."""
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in hyper.items()}
 
 
 def filename(method: str) -> str:

@@ -1,6 +1,7 @@
 """The hyperparameters under which a method is looked at: its own, and each of them changed."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from inspect import Parameter
 from types import MappingProxyType
 from typing import Any
@@ -113,8 +114,10 @@ def setting(method: Method, hyper: Mapping[str, Any]) -> Setting:
     if not hyper:
         return trials(method, 1)[0]
     id = parse(method.name)
-    made = specialise(method, Id(id.name, id.args, tuple({**dict(id.kwargs), **hyper}.items())))
-    return trials(made, 1)[0]
+    given = tuple({**dict(id.kwargs), **hyper}.items())
+    # what a wrapper wraps is in its constructor already
+    made = specialise(method, Id(id.name, (), given))
+    return trials(replace(made, name=str(Id(id.name, id.args, given))), 1)[0]
 
 
 def words(hyper: Mapping[str, Any]) -> str:
