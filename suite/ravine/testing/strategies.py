@@ -6,9 +6,9 @@ when a test is collected.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from hypothesis import strategies as st
@@ -16,6 +16,9 @@ from hypothesis.extra.numpy import arrays
 from hypothesis.strategies import SearchStrategy
 
 from ravine.errors import BadValue, RavineError
+
+Draw: TypeAlias = Callable[..., Any]
+"""What Hypothesis gives a composite strategy to draw with."""
 
 SIGNS = ("positive", "negative", "mixed", "any")
 """Which signs the eigenvalues of a spectrum have."""
@@ -43,8 +46,9 @@ def problems(tag: str | None = None, max_dim: int = 10) -> SearchStrategy[str]:
         BadValue: when drawn, if there are none such.
 
     Example:
-        >>> from hypothesis import find
-        >>> find(problems("saddle"), lambda id: True)
+        >>> from hypothesis import find, settings
+        >>> fresh = settings(database=None)
+        >>> find(problems("saddle"), lambda id: True, settings=fresh)
         'bounded_saddle'
     """
     return st.deferred(lambda: st.sampled_from(_catalogue(tag, max_dim)))
@@ -103,8 +107,9 @@ def points(problem: Any, inside: float = 1.0) -> SearchStrategy[Any]:
         BadValue: when drawn, if the problem is no formula.
 
     Example:
-        >>> from hypothesis import find
-        >>> find(points("rosenbrock"), lambda x: bool((x > 1).all())).tolist()
+        >>> from hypothesis import find, settings
+        >>> fresh = settings(database=None)
+        >>> find(points("rosenbrock"), lambda x: bool((x > 1).all()), settings=fresh).tolist()
         [2.0, 2.0]
     """
     _share("inside", inside)
@@ -128,7 +133,7 @@ def points(problem: Any, inside: float = 1.0) -> SearchStrategy[Any]:
 
 
 def spectra(
-    dim: int | SearchStrategy[int], condition: float = 1e6, signs: str = "positive"
+    dim: int | SearchStrategy[int], condition: int | float = 1e6, signs: str = "positive"
 ) -> SearchStrategy[np.ndarray]:
     """Eigenvalues of a nonsingular symmetric matrix, ascending, `[dim]` in double precision.
 
@@ -144,8 +149,9 @@ def spectra(
         BadValue: an argument is outside its domain.
 
     Example:
-        >>> from hypothesis import find
-        >>> find(spectra(3, signs="mixed"), lambda values: True).tolist()
+        >>> from hypothesis import find, settings
+        >>> fresh = settings(database=None)
+        >>> find(spectra(3, signs="mixed"), lambda values: True, settings=fresh).tolist()
         [-1.0, 1.0, 1.0]
     """
     if not 1 <= condition < math.inf:
@@ -158,7 +164,7 @@ def spectra(
     dims = st.just(dim) if isinstance(dim, int) else dim.filter(lambda n: n >= least)
 
     @st.composite
-    def drawn(draw: st.DrawFn) -> np.ndarray:
+    def drawn(draw: Draw) -> np.ndarray:
         n = draw(dims)
         top = math.log10(condition)
         powers = draw(st.lists(st.floats(0, top, allow_subnormal=False), min_size=n, max_size=n))
@@ -171,7 +177,7 @@ def spectra(
 
 
 def symmetric_matrices(
-    spectrum: Sequence[float] | np.ndarray | SearchStrategy[np.ndarray],
+    spectrum: Sequence[int | float] | np.ndarray | SearchStrategy[np.ndarray],
 ) -> SearchStrategy[Any]:
     """Symmetric matrices of a spectrum, Q diag(spectrum) Q', `[n, n]` in double precision.
 
@@ -182,14 +188,15 @@ def symmetric_matrices(
         spectrum: eigenvalues, or a strategy of them, as `spectra` is.
 
     Example:
-        >>> from hypothesis import find
-        >>> find(symmetric_matrices([1, 4]), lambda matrix: True).tolist()
+        >>> from hypothesis import find, settings
+        >>> fresh = settings(database=None)
+        >>> find(symmetric_matrices([1, 4]), lambda matrix: True, settings=fresh).tolist()
         [[1.0, 0.0], [0.0, 4.0]]
     """
     values = spectrum if isinstance(spectrum, SearchStrategy) else st.just(np.array(spectrum))
 
     @st.composite
-    def drawn(draw: st.DrawFn) -> Any:
+    def drawn(draw: Draw) -> Any:
         import torch
 
         from ravine.problems.analytic import rotation
@@ -216,13 +223,14 @@ def gradients(shape: Sequence[int], dtype: Any = None) -> SearchStrategy[Any]:
         dtype: double precision by default.
 
     Example:
-        >>> from hypothesis import find
-        >>> find(gradients((2,)), lambda g: bool((g < 0).any())).tolist()
+        >>> from hypothesis import find, settings
+        >>> fresh = settings(database=None)
+        >>> find(gradients((2,)), lambda g: bool((g < 0).any()), settings=fresh).tolist()
         [-1.0, 0.0]
     """
 
     @st.composite
-    def drawn(draw: st.DrawFn) -> Any:
+    def drawn(draw: Draw) -> Any:
         import torch
 
         found = draw(
@@ -261,15 +269,16 @@ def hyperparameters(method: Any, rates: tuple[float, float] = (1e-4, 1.0)) -> Se
         BadValue: when drawn, if the method is no optimizer.
 
     Example:
-        >>> from hypothesis import find
-        >>> find(hyperparameters("sgd"), lambda s: s.hyper.get("nesterov", False)).name
+        >>> from hypothesis import find, settings
+        >>> fresh = settings(database=None)
+        >>> find(hyperparameters("sgd"), lambda s: "nesterov" in s.hyper, settings=fresh).name
         'sgd(momentum=0.8, nesterov=True, dampening=0.0, lr=0.001)'
     """
     if not 0 < rates[0] <= rates[1] < math.inf:
         raise BadValue(f"`rates` must be positive and ascending, got {rates}; give such")
 
     @st.composite
-    def drawn(draw: st.DrawFn) -> Any:
+    def drawn(draw: Draw) -> Any:
         from ravine.optimizers.hyperparameters import hyperparameters as accepted
         from ravine.regression.scenarios import scenarios, setting
         from ravine.testing.assertions.subjects import as_method

@@ -1,7 +1,7 @@
 """Is the ground smooth, and does it only fall?"""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -200,7 +200,7 @@ deterministic)
         lowest, where = losses.cummin(0)
         top = int((losses - lowest).argmax())
         low = int(where[top])
-        size = float((losses.max() - losses.min()))
+        size = float(losses.max() - losses.min())
         seen = (
             f"it rise from {losses[low]:.4g} at alpha {alphas[low]:.3g} to {losses[top]:.4g} at "
             f"alpha {alphas[top]:.3g}, by {shape.rise / size:.2g} of its range"

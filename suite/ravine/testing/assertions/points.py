@@ -56,8 +56,9 @@ eigenvalues -1, 1 with a tolerance of 1e-09, gradient norm 0 with a tolerance of
     if found.label == kind:
         return
     unsure = "" if found.robust else f", {found.looser.value} at ten times the tolerance"
+    values = _shown(found.eigenvalues.tolist())
     seen = (
-        f"{_with_article(found.label.value)}{unsure}: eigenvalues {_shown(found.eigenvalues)} "
+        f"{_with_article(found.label.value)}{unsure}: eigenvalues {values} "
         f"with a tolerance of {found.tolerance.total:.2g}, gradient norm "
         f"{found.gradient_norm:.2g} with a tolerance of {found.gradient_tolerance:.2g}"
     )

@@ -100,8 +100,8 @@ the steps, seen 2.05 times [2.05, 2.05] on `sphere` (n = 25 seeds; probability b
             found = runs(ground, setting, chosen, budget)
             frames.append(_frame(ground, role, chosen, found, budget))
             raised = raised or (failures(found) if role == "candidate" else "")
-    found = pairwise(pl.concat(frames), false_alarm, Thresholds(steps=factor))
-    worse = found.filter(pl.col("verdict") == Verdict.WORSE.value).sort("p_holm")
+    verdicts = pairwise(pl.concat(frames), false_alarm, Thresholds(steps=factor))
+    worse = verdicts.filter(pl.col("verdict") == Verdict.WORSE.value).sort("p_holm")
     if worse.height:
         _fail(settings, worse, len(chosen), factor, raised)
 

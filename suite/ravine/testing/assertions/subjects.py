@@ -28,7 +28,7 @@ optimizer, or a textbook rule (x, state, gradient) -> (x, state) in NumPy."""
 Ground: TypeAlias = str | Problem | Surface
 """A problem's id, a problem, or a surface."""
 
-Place: TypeAlias = Sequence[float] | Tensor | Point
+Place: TypeAlias = Sequence[int | float] | Tensor | Point
 """A point: coordinates in one flat vector, or parameters by name."""
 
 _named: dict[str, object] = {}
@@ -90,9 +90,11 @@ def as_method(subject: Subject) -> Method:
         return subject
     if isinstance(subject, Setting):
         made = subject.method
-        return specialise(made, Id(made.name.partition("(")[0], (), subject.values)) if (
-            subject.values
-        ) else made
+        return (
+            specialise(made, Id(made.name.partition("(")[0], (), subject.values))
+            if (subject.values)
+            else made
+        )
     wrong = isinstance(subject, type) and not issubclass(subject, torch.optim.Optimizer)
     if wrong or not callable(subject):
         raise BadValue(

@@ -94,9 +94,7 @@ way to 1e-09 of it, seen them part at step 1 by 0.0087 of it, and by 0.049 at st
     fail(subject, expected=expected, seen=seen + later, n=steps, of="steps")
 
 
-def _way(
-    problem: Problem, setting: Setting, seed: int, steps: int
-) -> tuple[Walk | None, str]:
+def _way(problem: Problem, setting: Setting, seed: int, steps: int) -> tuple[Walk | None, str]:
     """The way, or what the optimizer raised."""
     dtype = torch.float64 if isinstance(problem, Analytic) else None
     with undisturbed():
