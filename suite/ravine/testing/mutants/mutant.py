@@ -88,6 +88,7 @@ def build(mutant: Mutant) -> type[torch.optim.Optimizer]:
     return made
 
 
+@cache
 def _source(origin: type[torch.optim.Optimizer]) -> str:
     """The modules of a class and of its parent classes, the oldest first, as one."""
     line = [c for c in reversed(origin.__mro__) if issubclass(c, torch.optim.Optimizer)]
@@ -115,6 +116,7 @@ def _replaced(text: str, edit: Edit, mutant: Mutant) -> str:
     return "".join([*lines[:first], part.replace(edit.old, edit.new), *lines[last:]])
 
 
+@cache
 def _extent(text: str, where: str) -> tuple[int, int | None]:
     """The lines of a function, the first and the one after its last."""
     if not where:
