@@ -51,7 +51,7 @@ CONTRACTS: Mapping[str, Contract] = MappingProxyType(
     {
         "resumes from its state dict": Contract(SAME_PATH, persistence.resumes, everywhere=True),
         "resumes with a changed rate": Contract(
-            "the rate that was saved, and the same path", persistence.resumes_with_rate
+            "the rate that was saved", persistence.resumes_with_rate
         ),
         "deep copy": Contract(SAME_PATH, persistence.copies_deeply),
         "pickle": Contract(SAME_PATH, persistence.pickles),

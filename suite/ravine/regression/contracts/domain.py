@@ -34,6 +34,10 @@ TRIALS = 16
 """Learning rates that are tried."""
 
 
+LOST = 1e3
+"""Factor over the loss at the start from which nothing comes back in time."""
+
+
 def refuses_rate(subject: Subject) -> Seen | None:
     """A negative learning rate is refused where the optimizer is built."""
     if "lr" not in hyperparameters(subject.setting.method.build):
@@ -85,18 +89,19 @@ def descends(subject: Subject) -> Seen | None:
 
 def _halves(subject: Subject, setting: Setting) -> bool:
     run = begin(Subject(setting, subject.needs, subject.dtype))
-    goals = [torch.full_like(p, 3.0) for p in run.parameters]
+    # nearer the origin than the start, for some weight decays are bounds
+    goals = [torch.full_like(p, 0.25) for p in run.parameters]
 
     def bowl() -> Float[Tensor, ""]:
         terms = [(p - goal).square().sum() for p, goal in zip(run.parameters, goals, strict=True)]
         return torch.stack(terms).sum()
 
-    goal = bowl().item() / 2
+    start = bowl().item()
     for at in range(PATIENCE):
         loss = bowl()
-        if not torch.isfinite(loss):
+        if not loss.item() <= LOST * start:
             return False
-        if loss.item() <= goal:
+        if loss.item() <= start / 2:
             return True
         seed(at + 1)
         differentiate(loss, run.parameters, subject.needs)

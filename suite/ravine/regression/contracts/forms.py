@@ -16,7 +16,7 @@ from ravine.regression.contracts.tape import (
     parting,
 )
 
-SINGLE = 1e-3
+SINGLE = 5e-3
 """What single precision may part a path from that in double by, as a share of its extent."""
 
 

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ravine.optimizers.base import Capabilities, Layout, Setting
-from ravine.optimizers.driving import differentiate, formed, set_mode
+from ravine.optimizers.driving import differentiate, set_mode
 from ravine.optimizers.driving import step as take_step
 from ravine.optimizers.layouts import construct, join_alone
 from ravine.regression.scenarios import setting
@@ -131,14 +131,14 @@ def begin(
     Args:
         subject: what runs.
         parameters: that are stepped on; the subject's own by default.
-        idle: that it is given too, and that never get a gradient.
+        idle: that it is given too, the first before all others, and that never get a gradient.
         track: which tape.
 
     Raises:
         Exception: whatever the constructor raises.
     """
     held = places(subject, track) if parameters is None else list(parameters)
-    return Run(subject, held, build(subject, [*held, *idle]), track=track)
+    return Run(subject, held, build(subject, [*idle[:1], *held, *idle[1:]]), track=track)
 
 
 def build(subject: Subject, parameters: Sequence[Float[Tensor, "..."]]) -> torch.optim.Optimizer:
@@ -184,7 +184,8 @@ def refresh(run: Run) -> None:
         differentiate(loss(run), run.parameters, run.subject.needs)
         return
     for p, gradient in zip(run.parameters, slopes(run), strict=True):
-        p.grad = formed(run.slope * gradient, p, run.subject.needs)
+        found = run.slope * gradient
+        p.grad = found.to_sparse() if run.subject.needs.sparse_only else found
 
 
 Act = Callable[[Run], None]
@@ -212,7 +213,10 @@ def advance(
     for _ in range(steps):
         seed(run.at + 1)
         fill(run)
-        take_step(run.optimizer, run.parameters, run.subject.needs, lambda: loss(run))
+        if run.subject.needs.closure:
+            take_step(run.optimizer, run.parameters, run.subject.needs, lambda: loss(run))
+        else:
+            run.optimizer.step()
         if after is not None:
             after(run)
         run.at += 1
