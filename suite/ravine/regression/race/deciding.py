@@ -14,6 +14,7 @@ from ravine.errors import RavineError
 from ravine.optimizers.base import Method
 from ravine.optimizers.hyperparameters import hyperparameters
 from ravine.problems.analytic import Analytic
+from ravine.problems.base import Goal
 from ravine.problems.catalogue import problem
 from ravine.regression.baseline import Race
 from ravine.regression.decisions import Case, Decision, Gate, Status
@@ -35,7 +36,8 @@ class Measure(StrEnum):
 
 MEASURES = tuple(Measure)
 
-_LIMITS = np.array([log2(Thresholds().steps), log10(Thresholds().gap)])
+LIMITS = np.array([log2(Thresholds().steps), log10(Thresholds().gap)])
+"""Smallest effect that matters, of each measure in the unit of its differences."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +93,7 @@ def decide(case: Case) -> Iterator[Decision]:
     looks = [_looked(case, h, s, False) for h, s in zip(heats, first, strict=True)]
     at = levels(case.alpha, count)
     flagged = [
-        bool(
-            look.shows_worse(at.first, _LIMITS).any() or look.shows_better(at.first, _LIMITS).any()
-        )
+        bool(look.shows_worse(at.first, LIMITS).any() or look.shows_better(at.first, LIMITS).any())
         for look in looks
     ]
     again = [h for h, flag, s in zip(heats, flagged, first, strict=True) if flag and not s.failure]
@@ -162,10 +162,18 @@ def _scores(
     return [found[k] for k in range(len(heats))]
 
 
+def _blind(case: Case, heat: _Heat) -> bool:
+    """Whether rounding alone may reach a target, which lies just below a local minimum."""
+    return case.dtype is not torch.float64 and heat.entry.problem.facts.goal is Goal.BASIN
+
+
 def _looked(case: Case, heat: _Heat, scores: Scores, fresh: bool) -> Look:
     formula = isinstance(heat.entry.problem, Analytic)
     floor = FLOORS.get(case.dtype if formula else torch.float32, FLOORS[torch.float32])
-    return look(heat.differences(scores, fresh, floor))
+    differences = heat.differences(scores, fresh, floor)
+    if _blind(case, heat):
+        differences[0] = 0.0
+    return look(differences)
 
 
 def _judged(
@@ -174,12 +182,16 @@ def _judged(
     at = levels(case.alpha, count)
     baseline = case.baseline.method if case.baseline else ""
     for k, measure in enumerate(MEASURES):
-        limit = float(_LIMITS[k])
+        if measure is Measure.STEPS and _blind(case, heat):
+            reason = "single precision cannot tell a basin's value from one just below it"
+            yield _left_out(f"{heat.race.problem}: {measure}", reason)
+            continue
+        limit = float(LIMITS[k])
         status = Status.SAME
         last, chance, n = first, float(min(first.worse[k], first.better[k])), len(heat.race.seeds)
         up, down = (
-            bool(first.shows_worse(at.first, _LIMITS)[k]),
-            bool(first.shows_better(at.first, _LIMITS)[k]),
+            bool(first.shows_worse(at.first, LIMITS)[k]),
+            bool(first.shows_better(at.first, LIMITS)[k]),
         )
         if second is not None and (up or down):
             last, n = second, n + len(heat.race.fresh)

@@ -29,7 +29,8 @@ DIGITS = 6
 """Decimals of a score, so that rounding of another machine does not break ties."""
 
 AUDITED = 2
-"""Runs of each grid that are repeated in the plain loop."""
+"""Runs of each grid that are repeated in the plain loop, where stacking keeps all bits: in double
+precision."""
 
 
 class Entry(NamedTuple):
@@ -138,7 +139,7 @@ def _group(
         cells = [
             (k % len(problems), k % len(rows), (k * last) % (last + 1))
             for k in range(AUDITED)
-            if k % len(rows) not in grid.failures
+            if k % len(rows) not in grid.failures and kind is torch.float64
         ]
         _, broken = audit(
             problems, pairs, seeds, steps, str(kind).removeprefix("torch."), grid, cells
