@@ -6,7 +6,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ravine.optimizers.textbook.rule import Array
 from ravine.problems.catalogue import analytic
 from ravine.problems.formulas.rates import (
     gradient_descent_rate,
@@ -14,7 +13,7 @@ from ravine.problems.formulas.rates import (
     nesterov_rate,
 )
 from ravine.problems.formulas.theory import expected_loss
-from ravine.regression.theory.law import Finding, Law, Subject, agree, claims
+from ravine.regression.theory.law import Array, Finding, Law, Subject, agree, claims
 from ravine.regression.theory.paths import (
     SIZES,
     advances,

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 
 from ravine.optimizers.textbook import translate
-from ravine.optimizers.textbook.rule import Array
 from ravine.optimizers.textbook.translation import TRANSLATIONS
 from ravine.regression.theory.law import (
+    Array,
     Finding,
     Law,
     Subject,

@@ -8,11 +8,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float64
 
 from ravine.optimizers.base import Build, Method
 from ravine.optimizers.hyperparameters import hyperparameters
-from ravine.optimizers.textbook.rule import Array
 from ravine.optimizers.textbook.translation import SWITCHES
+
+Array = Float64[np.ndarray, "..."]
+"""Points, gradients and paths."""
 
 
 class Unseen(Exception):

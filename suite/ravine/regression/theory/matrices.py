@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from ravine.optimizers.textbook.rule import Array
-from ravine.regression.theory.law import Finding, Law, Subject, agree, claims
+from ravine.regression.theory.law import Array, Finding, Law, Subject, agree, claims
 from ravine.regression.theory.paths import advances, follow, repeated
 
 JORDAN = "Jordan et al. (2024), https://kellerjordan.github.io/posts/muon/"

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from ravine.optimizers.textbook.rule import Array
-from ravine.regression.theory.law import Finding, Law, Subject, agree, claims, offers
+from ravine.regression.theory.law import Array, Finding, Law, Subject, agree, claims, offers
 from ravine.regression.theory.paths import SIZES, advances, clock, follow, repeated
 
 KINGMA = "Kingma, Ba (2015), arXiv 1412.6980"

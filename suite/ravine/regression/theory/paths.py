@@ -14,9 +14,8 @@ from ravine.optimizers.base import Method, Setting
 from ravine.optimizers.capabilities import capabilities
 from ravine.optimizers.driving import differentiate, step
 from ravine.optimizers.hyperparameters import hyperparameters
-from ravine.optimizers.textbook.rule import Array
 from ravine.regression import scenarios
-from ravine.regression.theory.law import Subject, Unseen, defaults
+from ravine.regression.theory.law import Array, Subject, Unseen, defaults
 
 Loss = Callable[[Float[Tensor, "..."], int], Float[Tensor, ""]]
 """Takes the point and the number of steps before."""

@@ -59,7 +59,7 @@ def _attracted(subject: Subject) -> Finding:
     off = float(np.abs(found).max())
     return Finding(
         holds=off < (1e-10 if subject.double else 1e-5),
-        expected="to be drawn into a saddle in one step",
+        expected="to fail: a saddle reached in one step",
         seen=f"a distance of {off:.1e} from it",
         size=off,
     )

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from ravine.optimizers.textbook.rule import Array
-from ravine.regression.theory.law import Finding, Law, Subject, agree, claims
+from ravine.regression.theory.law import Array, Finding, Law, Subject, agree, claims
 from ravine.regression.theory.paths import SIZES, advances, clock, follow, repeated
 
 RIEDMILLER = "Riedmiller, Braun (1993), doi:10.1109/ICNN.1993.298623; Igel, Hüsken (2000)"
