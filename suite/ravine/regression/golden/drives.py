@@ -76,7 +76,9 @@ def takes_groups(setting: Setting) -> bool:
     return True
 
 
-def run(drive: str, setting: Setting, dtype: torch.dtype = torch.float64, shake: float = 0) -> Run:
+def run(
+    drive: str, setting: Setting, dtype: torch.dtype = torch.float64, shake: float = 0.0
+) -> Run:
     """Run a method on a drive.
 
     Args:

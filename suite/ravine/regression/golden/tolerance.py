@@ -6,20 +6,20 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-FIRST, LAST = 1e-7, 1e-5
+DOUBLE = (1e-6, 1e-5)
 """Before the first step and from step 100 on, as a share of the way, in double precision.
 
 Wider than its rounding, for some counters and products are kept in single precision, which
 another implementation, as right, need not do."""
 
-COARSER = 1e2
-"""How much wider it is in any lower precision."""
+SINGLE = (1e-5, 1e-3)
+"""In any lower precision."""
 
 
 def tolerance(step: int, dtype: torch.dtype) -> float:
     """The share of the way by which a run may be off after a step.
 
-    FIRST (LAST / FIRST)^(min(step, 100) / 100), times `COARSER` below double precision.
+    first (last / first)^(min(step, 100) / 100).
 
     Args:
         step: from 1 on.
@@ -29,8 +29,9 @@ def tolerance(step: int, dtype: torch.dtype) -> float:
         >>> tolerance(100, torch.float64), tolerance(200, torch.float32)
         (1e-05, 0.001)
     """
-    share: float = FIRST * (LAST / FIRST) ** (min(step, 100) / 100)
-    return float(f"{share * (1 if dtype is torch.float64 else COARSER):.2g}")
+    first, last = DOUBLE if dtype is torch.float64 else SINGLE
+    share: float = first * (last / first) ** (min(step, 100) / 100)
+    return float(f"{share:.2g}")
 
 
 def lengths(ways: Float64[Tensor, "steps n"]) -> Float64[Tensor, " steps"]:
