@@ -57,7 +57,7 @@ def _longest(subject: Subject) -> Finding:
     k = np.arange(19, -1, -1.0)
     first = (1 - B1) * B1**k / (1 - B1**20)
     second = (1 - B2) * B2**k / (1 - B2**20)
-    limit = 0.1 * np.sqrt((first**2 / second).sum())
+    limit = 0.1 * float(np.sqrt((first**2 / second).sum()))
     hyper = {**USUAL, "eps": 1e-14}
     worst = first / second
     meets = advances(follow(subject, hyper, np.zeros(1), worst[:, None]))[-1, 0]
