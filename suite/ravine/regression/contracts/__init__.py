@@ -12,7 +12,7 @@ from types import MappingProxyType
 import torch
 
 from ravine.errors import Mismatch
-from ravine.optimizers.base import Method
+from ravine.optimizers.base import Capabilities, Method
 from ravine.optimizers.capabilities import capabilities, one_line, undisturbed
 from ravine.regression.contracts import (
     domain,
@@ -22,7 +22,7 @@ from ravine.regression.contracts import (
     persistence,
     surroundings,
 )
-from ravine.regression.contracts.tape import Seen, Subject, begin
+from ravine.regression.contracts.tape import Seen, Subject, begin, plain
 from ravine.regression.decisions import Case, Decision, Gate, Status
 from ravine.regression.scenarios import scenarios, setting, words
 
@@ -190,7 +190,7 @@ def _look(contract: Contract, method: Method, dtype: torch.dtype) -> _Found:
     needs = capabilities(method)
     if needs.reason:
         return _Found(0, False, needs.reason)
-    precision = torch.float32 if needs.single_only else dtype
+    precision = _precision(method, needs, dtype)
     for hyper in scenarios(method) if contract.everywhere else ({},):
         seen: Seen | None
         try:
@@ -212,6 +212,23 @@ def _look(contract: Contract, method: Method, dtype: torch.dtype) -> _Found:
             place = f"with {words(hyper)} " if hyper else ""
             return _Found(looked, True, place + seen.words, seen.size)
     return _Found(looked, False, "just that" if looked else reasons[0])
+
+
+def _precision(method: Method, needs: Capabilities, dtype: torch.dtype) -> torch.dtype:
+    """The precision in which a method is looked at: single where it steps in no other."""
+    single = Subject(setting(method, {}), needs, torch.float32)
+    if dtype is torch.float32 or needs.single_only:
+        return torch.float32
+    try:
+        plain(replace(single, dtype=dtype))
+    except Exception:
+        # some step on a vector in double precision and on a matrix in single alone
+        try:
+            plain(single)
+        except Exception:
+            return dtype
+        return torch.float32
+    return dtype
 
 
 def _no_worse(found: _Found, known: _Found) -> bool:

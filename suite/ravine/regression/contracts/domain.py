@@ -89,8 +89,8 @@ def descends(subject: Subject) -> Seen | None:
 
 def _halves(subject: Subject, setting: Setting) -> bool:
     run = begin(Subject(setting, subject.needs, subject.dtype))
-    # nearer the origin than the start, for some weight decays are bounds
-    goals = [torch.full_like(p, 0.25) for p in run.parameters]
+    # as far from the origin as the start: some stay on a sphere, and some decays are bounds
+    goals = [torch.full_like(p, 1.5) for p in run.parameters]
 
     def bowl() -> Float[Tensor, ""]:
         terms = [(p - goal).square().sum() for p, goal in zip(run.parameters, goals, strict=True)]

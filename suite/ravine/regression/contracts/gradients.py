@@ -41,7 +41,8 @@ def stays(subject: Subject) -> Seen | None:
     end = advance(run, STEPS, after=lambda r: lengths.append(_lengths(r)))[-1]
     moved = float((end - start).abs().max())
     if not subject.decays():
-        return Seen(f"a way of {moved:.2g}", moved) if moved else None
+        # what is projected back to a sphere is rounded
+        return Seen(f"a way of {moved:.2g}", moved) if not moved <= ROUNDING else None
     growth = float((torch.stack(lengths) / lengths[0]).max()) - 1
     if not growth <= ROUNDING:
         return Seen(f"|x| longer by a share of {growth:.2g}", growth)
