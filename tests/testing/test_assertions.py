@@ -422,7 +422,7 @@ def test_a_listed_saddle_and_an_escape_goal_need_no_point() -> None:
     assert "at the saddle [" in said(
         lambda: assert_escapes("sgd(lr=0.0001)", "himmelblau", within=5)
     )
-    falling = problem("strict_saddle")
+    falling = problem("saddle")
     assert_escapes("sgd(lr=0.1)", falling, within=200)
     message = said(lambda: assert_escapes("sgd(lr=0.1)", falling, within=5))
     assert f"on `{falling.name}`: expected at least 18 of 25 seeds to reach a loss of" in message
@@ -551,9 +551,11 @@ def test_unchanged_lists_what_differs() -> None:
 def test_importing_the_package_is_cheap() -> None:
     """Neither torch nor Hypothesis is imported before a name is used; strategies need no torch."""
     code = (
-        "import sys, ravine.testing; assert not {'torch', 'hypothesis', 'scipy'} & set(sys.modules)\n"
-        "import ravine.testing.strategies as s; s.problems(); s.points('sphere'); s.gradients((2,))\n"
-        "s.hyperparameters('adam'); s.spectra(2); s.seeds(); assert 'torch' not in sys.modules\n"
+        "import sys, ravine.testing\n"
+        "assert not {'torch', 'hypothesis', 'scipy'} & set(sys.modules)\n"
+        "import ravine.testing.strategies as s\n"
+        "s.problems(); s.points('sphere'); s.gradients((2,)); s.hyperparameters('adam')\n"
+        "s.spectra(2); s.seeds(); assert 'torch' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 
