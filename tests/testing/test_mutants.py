@@ -70,8 +70,8 @@ Look = Callable[[Start], Seen]
 
 
 def short(hyper: Hyper, run: Start) -> Seen:
-    """The first steps under some hyperparameters."""
-    return run(**hyper).step(6)
+    """The first steps under some hyperparameters, so many that averaging begins."""
+    return run(**hyper).step(20)
 
 
 def long(run: Start) -> Seen:
