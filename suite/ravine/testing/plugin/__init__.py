@@ -4,6 +4,7 @@ import sys
 import tempfile
 from collections.abc import Generator, Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -44,14 +45,16 @@ class Plugin:
 
     def _pick(self, config: pytest.Config) -> None:
         """Take our ids out of what pytest looks for in files."""
-        option = config.option
-        if not hasattr(config, "workerinput"):  # a worker is given what its controller found
-            option.ravine_picked = [a for a in config.args if a.startswith(ROOT)]
-            config.args = [a for a in config.args if not a.startswith(ROOT)]
-            option.ravine_alone = not config.args
-        elif option.ravine_alone:
-            config.args = []
-        self.picked: list[str] = option.ravine_picked
+        given = getattr(config, "workerinput", {}).get("ravine", config.args)
+        self.picked = [a for a in given if a.startswith(ROOT)]
+        self.given = list(given)
+        if self.picked:
+            config.args = [a for a in given if not a.startswith(ROOT)]
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Tell a worker of pytest-xdist what was picked."""
+        node.workerinput["ravine"] = self.given
 
     def _prepare(self, id: str, config: pytest.Config) -> tuple[Case, str]:
         against = config.option.ravine_against
