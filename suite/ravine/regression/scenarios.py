@@ -35,7 +35,7 @@ CHANGES: Mapping[str, tuple[Mapping[str, Any], ...]] = MappingProxyType(
         "etas": ({"etas": (0.4, 1.4)},),
         "step_sizes": ({"step_sizes": (0.001, 0.05)},),
         "beta2_decay": ({"beta2_decay": -0.5},),
-        "d": ({"d": 0.5},),
+        "d": ({"d": 1.2},),
         "ns_steps": ({"ns_steps": 3},),
         "history_size": ({"history_size": 2},),
     }
