@@ -4,11 +4,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from jaxtyping import Float
+from torch import Tensor
+
 from ravine.engine.mismatch import mismatch
 from ravine.engine.probe import probe
 from ravine.engine.rows import Level
+from ravine.optimizers.assembly import assemble
 from ravine.optimizers.base import Method
-from ravine.optimizers.capabilities import capabilities
+from ravine.optimizers.capabilities import capabilities, undisturbed
+from ravine.optimizers.driving import step
+from ravine.optimizers.space import trials
 from ravine.problems.analytic import Analytic
 from ravine.problems.base import Problem
 from ravine.problems.catalogue import problem
@@ -41,6 +47,12 @@ REASONS: Mapping[str, str] = MappingProxyType(
 
 MATRICES = "mnist_softmax"
 """Raced on where no formula fits: it has a matrix and is in single precision."""
+
+SHORTEST = 15
+"""Steps that a race has at least, however dear they are."""
+
+TRIED = 3
+"""Steps in which evaluations are counted."""
 
 LOOKED_AT, LOOKED_AT_AGAIN, TUNED_ON = 0, 1000, 10_000
 """First seed of the first look, of the second and of tuning; the three never meet."""
@@ -110,9 +122,42 @@ def course(method: Method) -> Course:
     if fast:
         return Course(problems=tuple(formulas), seeds=25, tuning=5, trials=16, steps=500)
     steps = {Level.TENSORWISE: 300, Level.GLOBAL: 200, Level.ALONE: 150}[level]
-    if capabilities(method).closure:
-        steps = 60
-    return Course(problems=tuple(formulas), seeds=14, tuning=2, trials=16, steps=steps)
+    steps = max(SHORTEST, steps // evaluations(method))
+    tried = 8 if level is Level.ALONE else 16
+    return Course(problems=tuple(formulas), seeds=14, tuning=2, trials=tried, steps=steps)
+
+
+def evaluations(method: Method) -> int:
+    """How often a step evaluates the loss, 1 for a method that takes no closure.
+
+    Args:
+        method: tried at its own hyperparameters on the first problem.
+
+    Example:
+        >>> from ravine.optimizers import method
+        >>> evaluations(method("adam"))
+        1
+    """
+    needs = capabilities(method)
+    if not needs.closure:
+        return 1
+    valley = problem(next(iter(REASONS)))
+    calls = 0
+    with undisturbed():
+        x = valley.start(0)["x"].requires_grad_()
+
+        def evaluate() -> Float[Tensor, ""]:
+            nonlocal calls
+            calls += 1
+            return valley.loss({"x": x}, {})
+
+        try:
+            optimizer = assemble(trials(method, 1)[0], [x], TRIED)
+            for _ in range(TRIED):
+                step(optimizer, [x], needs, evaluate)
+        except Exception:  # what it raises here it raises in a race, where it is told
+            return max(1, calls)
+    return max(1, calls // TRIED)
 
 
 def _matrices(method: Method) -> Course:
