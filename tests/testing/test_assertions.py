@@ -159,7 +159,7 @@ def test_the_probability_is_that_of_so_few() -> None:
     """Seeds that get there and seeds that do not: the message's chance is the binomial's."""
     steps = 120
     found = runs(problem("himmelblau"), as_setting("adam(lr=0.1)"), range(25), steps)
-    gaps = sorted(run.final / run.start for run in found)
+    gaps = sorted(run.best / run.start for run in found)
     target = float(np.sqrt(gaps[9] * gaps[10])) if gaps[9] > 0 else 1e-9
     message = said(
         lambda: assert_converges("adam(lr=0.1)", "himmelblau", within=steps, target=target)
@@ -342,7 +342,7 @@ def test_the_first_step_that_deviates_is_named() -> None:
     assert "part at step 7 by" in message
     share = float(re.findall(r"at step 7 by (\S+) of it", message)[0])
     # the way so far is 1 - 0.998^7 of the distance, the stumble 0.002 0.998^6 of it
-    assert share == pytest.approx(0.002 * 0.998**6 / (1 - 0.998**7), rel=0.01)
+    assert share == pytest.approx(0.002 * 0.998**6 / (1 - 0.998**7), rel=0.05)
 
 
 def test_one_that_raises_or_diverges_does_not_follow() -> None:
@@ -355,10 +355,13 @@ def test_one_that_raises_or_diverges_does_not_follow() -> None:
     assert "part at step 1" in message
 
 
-def test_neither_moving_shows_nothing() -> None:
-    """Two optimizers that stand still are no evidence."""
+def test_neither_moving_shows_nothing(tmp_path: Any) -> None:
+    """Two optimizers that begin at a minimum stand still, which is no evidence."""
+    file = tmp_path / "bowl.py"
+    file.write_text("def bowl(x):\n    return (x ** 2).sum()\n")
+    ground = f"{file}:bowl(start=(0.0, 0.0), spread=0.0)"
     with pytest.raises(BadValue, match="neither"):
-        assert_same_trajectory("sgd(lr=0.0)", "sgd(lr=0.0)", problem="sphere")
+        assert_same_trajectory("sgd(lr=0.1)", "sgd(lr=0.2)", problem=ground)
 
 
 # --- points ---
@@ -447,9 +450,9 @@ def test_only_saddles_are_escaped(ground: str, wrong: dict[str, Any], word: str)
 
 
 def test_a_round_bowl_is_smoother_than_a_narrow_one() -> None:
-    """The effective smoothness of a quadratic lies between its curvatures: 2 against 2 to 2e6."""
-    smooth, steep = "sphere(dim=2)", "ellipsoid_1e6"
-    rate: dict[str, Any] = {"method": "sgd(lr=1e-9)", **FEW}
+    """The effective smoothness of a quadratic lies between its curvatures, both 2 in a sphere."""
+    smooth, steep = "sphere(dim=2)", "ellipsoid"
+    rate: dict[str, Any] = {"method": "sgd(lr=1e-5)", **FEW}
     assert_smoother(smooth, steep, "beta", **rate)
     message = said(lambda: assert_smoother(steep, smooth, "beta", **rate))
     assert "expected a smaller beta on at least 5 of 5 seeds, seen it on 0" in message
@@ -537,7 +540,7 @@ def test_unchanged_lists_what_differs() -> None:
     """A class at twice the rate parts from the golden traces of its parent; the parent does not."""
     from ravine.regression import golden
 
-    base = Baseline(method="sgd", versions={}, traces=golden.record(method("sgd")))
+    base = Baseline(method="sgd", versions={}, traces=golden.record(method("sgd"))[:4])
     assert_unchanged(torch.optim.SGD, base, gates=["golden trace"])
     twice = as_method(lambda params, lr=1e-3, **more: torch.optim.SGD(params, lr=2 * lr, **more))
     with pytest.raises(AssertionError, match="against the given baseline of sgd") as caught:
