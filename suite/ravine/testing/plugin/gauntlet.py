@@ -3,15 +3,15 @@
 from collections.abc import Iterator
 
 import numpy as np
+from jaxtyping import Bool
 
 from ravine.engine.mismatch import mismatch
-from ravine.optimizers.base import Setting
 from ravine.optimizers.space import trials
 from ravine.problems.base import Problem
 from ravine.problems.catalogue import problem
 from ravine.regression.decisions import Case, Decision, Gate, Status
-from ravine.regression.race.course import MATRICES, Course, course
-from ravine.regression.race.scores import Entry, score
+from ravine.regression.race.course import MATRICES, course
+from ravine.regression.race.scores import Entry, Scores, score
 from ravine.testing.assertions.chance import required, too_few
 
 FORMULAS = (
@@ -29,7 +29,7 @@ CUT = 0.5
 RATE, FALSE_ALARM = 0.95, 1e-6
 """An optimizer that gets there from such a share of starts fails on a problem so rarely."""
 
-TUNING, SEEDS = range(30_000, 30_002), range(40_000, 40_016)
+TUNING, SEEDS = range(30_000, 30_003), range(40_000, 40_016)
 """Seeds on which the rate is chosen, and others on which it counts."""
 
 
@@ -40,13 +40,13 @@ def names(case: Case) -> tuple[str, ...]:
 
 
 def decide(case: Case) -> Iterator[Decision]:
-    """Hold an optimizer to getting down on a few problems, at the best of its rates.
+    """Hold an optimizer to getting down on a few problems, at the middle of its good rates.
 
-    The rate is the one of 16 that ends lowest on two seeds.  Then at least k of 16 other seeds
-    must end below 10^-0.5 of the gap that they started with (where no minimum is known: below
-    the start by 10^-0.5 of its size), k the largest number that an optimizer which does so
-    from 95 % of all starts misses with a chance of at most 1e-6.  It does not say that the
-    optimizer is any good; a baseline does.
+    The rate is the middle one of those of 16 that do best on three seeds.  Then at least k of
+    16 other seeds must end below 10^-0.5 of the gap that they started with (where no minimum is
+    known: below the start by 10^-0.5 of its size), k the largest number that an optimizer which
+    does so from 95 % of all starts misses with a chance of at most 1e-6.  It does not say that
+    the optimizer is any good; a baseline does.
 
     Args:
         case: the candidate; the baseline is not looked at.
@@ -56,30 +56,43 @@ def decide(case: Case) -> Iterator[Decision]:
     """
     where = course(case.method)
     tried = trials(case.method, where.trials)
-    places = names(case)
-    for done, name in enumerate(places):
-        ground = problem(name)
+    fitting = []
+    for ground in map(problem, names(case)):
         if reason := mismatch(ground, case.method):
-            yield _decision(name, Status.LEFT_OUT, reason, 0, 0.0)
+            yield _decision(ground.name, Status.LEFT_OUT, reason, 0, 0.0)
         else:
-            yield _held(case, ground, where, tried)
-        case.tick((done + 1) / len(places))
+            fitting.append(ground)
+    entries = [Entry(ground, setting) for ground in fitting for setting in tried]
+    looks = score(entries, TUNING, where.steps, case.dtype, lambda share: case.tick(0.6 * share))
+    chosen = [
+        Entry(ground, tried[_middle(ground, looks[k * len(tried) : (k + 1) * len(tried)])])
+        for k, ground in enumerate(fitting)
+    ]
+    for entry, found in zip(chosen, score(chosen, SEEDS, where.steps, case.dtype), strict=True):
+        yield _judged(entry, found, where.steps)
+    case.tick(1.0)
 
 
-def _held(case: Case, ground: Problem, where: Course, tried: list[Setting]) -> Decision:
-    best = tried[0]
-    if len(tried) > 1:
-        looks = score([Entry(ground, s) for s in tried], TUNING, where.steps, case.dtype)
-        best = tried[int(np.argmin([look.gap.mean() for look in looks]))]
-    (found,) = score([Entry(ground, best)], SEEDS, where.steps, case.dtype)
+def _middle(ground: Problem, looks: list[Scores]) -> int:
+    """The middle one of the rates that get there from most seeds: the last may be unstable."""
+    counts = [int(_arrived(ground, look).sum()) for look in looks]
+    good = [k for k, count in enumerate(counts) if count == max(counts)]
+    return good[len(good) // 2]
+
+
+def _arrived(ground: Problem, found: Scores) -> Bool[np.ndarray, " seeds"]:
     limit = CUT if ground.facts.minimum is None else -CUT
-    count, needed = int((found.gap <= limit).sum()), _needed()
-    status = Status.SAME if count >= needed else Status.DIFFERENT
-    seen = f"{count} with `{best.name}` after {where.steps} steps"
+    return np.asarray(found.gap <= limit) & (not found.failure)
+
+
+def _judged(entry: Entry, found: Scores, steps: int) -> Decision:
+    count = int(_arrived(entry.problem, found).sum())
+    status = Status.SAME if count >= _needed() else Status.DIFFERENT
+    seen = f"{count} with `{entry.setting.name}` after {steps} steps"
     if found.failure:
         seen = f"that it raised {found.failure}"
     chance = too_few(count, len(SEEDS), RATE)
-    return _decision(ground.name, status, seen, len(SEEDS), chance)
+    return _decision(entry.problem.name, status, seen, len(SEEDS), chance)
 
 
 def _needed() -> int:
@@ -92,7 +105,7 @@ def _decision(name: str, status: Status, seen: str, n: int, chance: float) -> De
         name=name,
         status=status,
         expected=f"at least {_needed()} of {len(SEEDS)} seeds to end far below their start at "
-        f"the best of its rates",
+        f"the middle of its good rates",
         seen=seen,
         n=n,
         chance=chance,
