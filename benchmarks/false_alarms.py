@@ -68,7 +68,7 @@ def stacks(
     for at in range(0, len(seeds), BLOCK):
         found = score(entries, tuple(seeds[at : at + BLOCK]), races[0].budget)
         parts.append(np.stack([np.stack([s.runtime, np.maximum(s.gap, floor)]) for s in found]))
-        print(f"  {subject.name}: {at + BLOCK} of {len(seeds)} seeds", flush=True)
+        print(f"  {subject.name}: {min(at + BLOCK, len(seeds))} of {len(seeds)} seeds", flush=True)
     return np.concatenate(parts, axis=-1).reshape(len(races), 2, sets, 4 * n)
 
 
@@ -207,13 +207,15 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=OUT)
     asked = parser.parse_args()
     subjects = [method(name) for name in asked.methods]
-    tables = (
-        fresh_seeds(subjects, asked.sets, asked.alpha),
-        rounding(subjects, asked.alpha),
-        power(subjects, asked.alpha),
-    )
     asked.out.parent.mkdir(parents=True, exist_ok=True)
-    asked.out.write_text("\n".join(render(table, Form.MARKDOWN) for table in tables))
+    text = ""
+    for table in (
+        lambda: fresh_seeds(subjects, asked.sets, asked.alpha),
+        lambda: rounding(subjects, asked.alpha),
+        lambda: power(subjects, asked.alpha),
+    ):
+        text += render(table(), Form.MARKDOWN) + "\n"
+        asked.out.write_text(text)  # each as it is found, for all of them take a while
 
 
 if __name__ == "__main__":
