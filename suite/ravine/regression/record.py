@@ -3,8 +3,9 @@
 from collections.abc import Callable
 
 from ravine.optimizers.base import Method
-from ravine.regression import golden, race
 from ravine.regression.baseline import Baseline, versions
+from ravine.regression.golden import record as record_traces
+from ravine.regression.race import record as record_races
 
 
 def record(method: Method, tick: Callable[[float], None] = lambda share: None) -> Baseline:
@@ -20,6 +21,6 @@ def record(method: Method, tick: Callable[[float], None] = lambda share: None) -
     return Baseline(
         method=method.name,
         versions=versions(),
-        traces=golden.record(method),
-        races=race.record(method, tick),
+        traces=record_traces(method),
+        races=record_races(method, tick),
     )
