@@ -290,6 +290,7 @@ def test_no_baseline_is_left_out() -> None:
     assert "no trace" in found.seen
 
 
+@pytest.mark.slow
 def test_recording_is_repeatable() -> None:
     """Two recordings are the same to the last digit, and global state stays as it was."""
     before = torch.get_rng_state()
