@@ -17,7 +17,7 @@ from ravine.problems import Analytic, problem
 from ravine.problems import problems as catalogue
 from ravine.testing import strategies
 
-FRESH = settings(database=None, max_examples=500)
+FRESH = settings(database=None, max_examples=200)
 
 
 def simplest(strategy: SearchStrategy[Any], condition: Callable[[Any], bool]) -> Any:
@@ -152,8 +152,8 @@ def test_settings_shrink_to_the_methods_own() -> None:
     assert simplest(strategies.hyperparameters("adam"), lambda s: True).name == "adam(lr=0.001)"
     nesterov = simplest(strategies.hyperparameters("sgd"), lambda s: "nesterov" in s.hyper)
     assert nesterov.hyper == {"momentum": 0.8, "nesterov": True, "dampening": 0.0, "lr": 0.001}
-    decayed = simplest(strategies.hyperparameters("sgd"), lambda s: "weight_decay" in s.hyper)
-    assert set(decayed.hyper) == {"weight_decay", "lr"}
+    faster = simplest(strategies.hyperparameters("adam"), lambda s: s.hyper["lr"] > 0.01)
+    assert set(faster.hyper) == {"lr"}
 
 
 def test_seeds_shrink_to_zero() -> None:

@@ -277,32 +277,44 @@ def hyperparameters(method: Any, rates: tuple[float, float] = (1e-4, 1.0)) -> Se
     if not 0 < rates[0] <= rates[1] < math.inf:
         raise BadValue(f"`rates` must be positive and ascending, got {rates}; give such")
 
+    return st.deferred(lambda: _settings(method, rates)).filter(_builds)
+
+
+def _settings(method: Any, rates: tuple[float, float]) -> SearchStrategy[Any]:
+    """Settings, whether or not the constructor takes them."""
+    from ravine.optimizers.hyperparameters import hyperparameters as accepted
+    from ravine.regression.scenarios import scenarios, setting
+    from ravine.testing.assertions.subjects import as_method
+
+    base = as_method(method)
+    takes = accepted(base.build)
+    fits = {**base.fixed, "lr": None}
+    alternatives = [
+        hyper for hyper in scenarios(base) if all(fits.get(k, v) == v for k, v in hyper.items())
+    ]
+    rate: SearchStrategy[float | None] = st.none()
+    if "lr" in takes and "lr" not in base.fixed:
+        low, high = map(math.log10, rates)
+        spread = st.floats(low, high).map(lambda power: float(f"{10**power:.3g}"))
+        within = spread.map(lambda value: min(max(value, rates[0]), rates[1]))
+        usual = takes["lr"].default
+        own = isinstance(usual, int | float) and rates[0] <= usual <= rates[1]
+        rate = st.none() | within if own else within
+
     @st.composite
     def drawn(draw: Draw) -> Any:
-        from ravine.optimizers.hyperparameters import hyperparameters as accepted
-        from ravine.regression.scenarios import scenarios, setting
-        from ravine.testing.assertions.subjects import as_method
-
-        base = as_method(method)
-        takes = accepted(base.build)
-        alternatives = [hyper for hyper in scenarios(base) if "lr" not in hyper]
         hyper = dict(draw(st.sampled_from(alternatives)))
-        if "lr" in takes and "lr" not in base.fixed:
-            usual = takes["lr"].default
-            low, high = map(math.log10, rates)
-            spread = st.floats(low, high).map(lambda power: float(f"{10**power:.3g}"))
-            own = isinstance(usual, int | float) and rates[0] <= usual <= rates[1]
-            if (rate := draw(st.none() | spread if own else spread)) is not None:
-                hyper["lr"] = min(max(rate, rates[0]), rates[1])
+        if (chosen := draw(rate)) is not None:
+            hyper["lr"] = chosen
         given = {*hyper, *base.fixed, "lr"}
         ranges = {name: _ranges(name, p.default) for name, p in takes.items() if name not in given}
         free = {name: values for name, values in ranges.items() if values is not None}
         if free:
             names = st.lists(st.sampled_from(sorted(free)), unique=True, max_size=MOST_KNOBS)
-            hyper |= {name: draw(free[name], label=name) for name in draw(names)}
+            hyper |= {name: draw(free[name]) for name in draw(names)}
         return setting(base, hyper)
 
-    return drawn().filter(_builds)
+    return drawn()
 
 
 def _ranges(name: str, default: object) -> SearchStrategy[Any] | None:
