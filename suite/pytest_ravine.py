@@ -3,7 +3,12 @@
 It stands beside the package, so that a pytest that does not ask for it imports nothing else.
 """
 
+from collections.abc import Generator
+
 import pytest
+
+NAME = "ravine-items"
+"""Of the plugin that is loaded where an optimizer is given."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -41,4 +46,16 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.option.ravine:
         from ravine.testing.plugin import Plugin
 
-        config.pluginmanager.register(Plugin(config), "ravine-items")
+        config.pluginmanager.register(Plugin(config), NAME)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Let it add its tests; a wrapper cannot be in a package whose types are checked as it runs."""
+    report = yield
+    plugin = collector.config.pluginmanager.get_plugin(NAME)
+    if plugin is not None and isinstance(collector, pytest.Session):
+        plugin.extend(collector, report)
+    return report

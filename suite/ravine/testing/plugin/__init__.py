@@ -2,7 +2,7 @@
 
 import sys
 import tempfile
-from collections.abc import Generator, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -77,15 +77,10 @@ class Plugin:
             for case, words in self.cases
         ]
 
-    @pytest.hookimpl(wrapper=True)
-    def pytest_make_collect_report(
-        self, collector: pytest.Collector
-    ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    def extend(self, session: pytest.Session, report: pytest.CollectReport) -> None:
         """Add the optimizers to what a session holds."""
-        report = yield
-        if isinstance(collector, pytest.Session) and report.passed:
-            report.result = [*report.result, *self._candidates(collector)]
-        return report
+        if report.passed:
+            report.result = [*report.result, *self._candidates(session)]
 
     def _candidates(self, session: pytest.Session) -> Iterable[Candidate]:
         short = [_short(case) for case, _ in self.cases]
