@@ -147,6 +147,7 @@ def test_settings_build_and_read_back(id: str, data: DataObject) -> None:
     assert drawn.hyper.get("momentum", 0.9) == 0.9 or "momentum" not in id
 
 
+@pytest.mark.slow
 def test_settings_shrink_to_the_methods_own() -> None:
     """Nothing changed is the simplest, and then only what must be."""
     assert simplest(strategies.hyperparameters("adam"), lambda s: True).name == "adam(lr=0.001)"
