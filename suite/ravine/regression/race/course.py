@@ -121,7 +121,7 @@ def course(method: Method) -> Course:
         return _matrices(method)
     if fast:
         return Course(problems=tuple(formulas), seeds=25, tuning=5, trials=16, steps=500)
-    steps = {Level.TENSORWISE: 300, Level.GLOBAL: 200, Level.ALONE: 150}[level]
+    steps = {Level.TENSORWISE: 300, Level.GLOBAL: 200, Level.ALONE: 100}[level]
     steps = max(SHORTEST, steps // evaluations(method))
     tried = 8 if level is Level.ALONE else 16
     return Course(problems=tuple(formulas), seeds=14, tuning=2, trials=tried, steps=steps)
