@@ -162,8 +162,8 @@ def test_a_baseline_is_saved_where_a_check_looks(
     place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`save` writes the method's traces and races, and `check` takes them."""
-    monkeypatch.setattr(recording.race, "record", lambda method, tick: KEPT.races)
-    monkeypatch.setattr(recording.golden, "record", lambda method: KEPT.traces)
+    monkeypatch.setattr(recording, "record_races", lambda method, tick: KEPT.races)
+    monkeypatch.setattr(recording, "record_traces", lambda method: KEPT.traces)
     assert ask("baseline", "save", "adams.py:Fine") == 0
     assert "Saved 1 golden traces and 1 races of adams.py:Fine" in capsys.readouterr().out
     assert ask("baseline", "save", "adam", "--out", "kept/other.json") == 0
