@@ -18,6 +18,7 @@ from rich.console import Console
 from ravine.cli.baseline import baseline
 from ravine.cli.check import check
 from ravine.cli.landscape import landscape
+from ravine.cli.reproduce import reproduce
 from ravine.errors import RavineError
 
 STORE = Path("ravine-store")
@@ -34,6 +35,7 @@ app = App(
 app.command(landscape)
 app.command(check)
 app.command(baseline)
+app.command(reproduce)
 
 Json = Annotated[bool, Parameter(negative="", help="Print JSON for programs instead of tables.")]
 Store = Annotated[Path, Parameter(help="Folder of the results; what it holds is not run again.")]
