@@ -70,6 +70,9 @@ CONTRACTS: Mapping[str, Contract] = MappingProxyType(
             SAME_PATH, gradients.forgets, everywhere=True
         ),
         "gradients refilled in place": Contract(SAME_PATH, gradients.refills),
+        "gradients left alone": Contract(
+            "the gradients as they were before the step", gradients.keeps, everywhere=True
+        ),
         "strided gradients": Contract("the same path within rounding", gradients.reads_strided),
         "closure": Contract(
             "the closure's loss, evaluated with gradients on, and the same path",

@@ -115,6 +115,38 @@ def refills(subject: Subject) -> Seen | None:
     return parting(path, advance(begin(subject), STEPS, refill))
 
 
+def keeps(subject: Subject) -> Seen | None:
+    """A step leaves the gradients as they are, for whoever logs or accumulates them."""
+    if subject.curved or subject.needs.sparse_only or subject.needs.closure:
+        raise Mismatch("its gradients are made anew within the step")
+    before: list[Tensor] = []
+    worst = 0.0
+
+    def note(run: Run) -> None:
+        refresh(run)
+        before[:] = [p.grad.detach().clone() for p in run.parameters if p.grad is not None]
+
+    def compare(run: Run) -> None:
+        nonlocal worst
+        after = [p.grad for p in run.parameters]
+        gone = len([g for g in after if g is not None]) < len(before)
+        pairs = zip(before, (g for g in after if g is not None), strict=False)
+        worst = max(worst, torch.inf if gone else 0.0, *(_apart(g, h) for g, h in pairs))
+
+    advance(begin(subject), STEPS, note, compare)
+    if worst == torch.inf:
+        return Seen("gradients that are gone, or no numbers any more")
+    return Seen(f"gradients changed by up to {worst:.2g} of their size", worst) if worst else None
+
+
+def _apart(before: Tensor, after: Tensor) -> float:
+    """How far a gradient is from what it was, as a share of it."""
+    if torch.equal(before, after):
+        return 0.0
+    gap = (after.detach().double() - before.double()).norm() / before.double().norm()
+    return float(gap) if gap.isfinite() else torch.inf
+
+
 def reads_strided(subject: Subject) -> Seen | None:
     """Gradients whose numbers lie in another order in memory are the same gradients."""
     if subject.curved or subject.needs.sparse_only:

@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 
+from ravine.errors import Mismatch
 from ravine.regression.contracts.tape import (
     STEPS,
     Run,
@@ -18,6 +19,9 @@ from ravine.regression.contracts.tape import (
 
 def leaves_surroundings(subject: Subject) -> Seen | None:
     """A step draws no random numbers that it does not use, and leaves the gradient mode."""
+    if subject.needs.graph:
+        # a random probe of a diagonal Hessian gives the same whatever is drawn
+        raise Mismatch("it may probe the curvature at random")
     run = begin(subject)
     before = _generators()
     said: list[str] = []

@@ -30,6 +30,9 @@ BURST, BURST_FACTOR = 60, 30.0
 SHRINKING = range(102, 199)
 """Steps along which gradients shrink, so that the largest second moment is an old one."""
 
+SCHEDULED, SCHEDULE_FACTOR = 120, 0.1
+"""When the rate is divided by ten: a momentum that holds the rate is another from there on."""
+
 SHRUNK = -3.0
 """Exponent of ten by which they have shrunk in the end."""
 
@@ -118,7 +121,11 @@ def play(
 
     points = [here()]
     signs = torch.cos(torch.arange(STEPS * COUNT, dtype=torch.float64) ** 2).reshape(STEPS, COUNT)
-    for row in (gradients() * (1 + shake * signs)).to(dtype):
+    for at, row in enumerate((gradients() * (1 + shake * signs)).to(dtype)):
+        if at == SCHEDULED:
+            for group in optimizer.param_groups:
+                if "lr" in group:
+                    group["lr"] = SCHEDULE_FACTOR * group["lr"]
         pieces = [
             g.reshape(shape) for g, shape in zip(torch.split(row, lengths), shapes, strict=True)
         ]
