@@ -4,8 +4,8 @@
 
 Every mutant of `ravine.testing.mutants` is held against its parent by each gate alone, at the
 default alpha, and by the statistics where no other gate kills it; each parent itself, an unchanged
-copy, `foreach=True` and single precision go through all gates and must not be killed.  Beside them stand two usual tests, run at
-rates at which the parent does best:
+copy, `foreach=True` and single precision go through all gates and must not be killed.  Beside
+them stand two usual tests, run at rates at which the parent does best:
 
 - the loss of a small classifier falls by a factor of 1.5 in 200 steps;
 - a parabola and Rosenbrock's function end within 3e-2 of their minima after 10,000 steps.
