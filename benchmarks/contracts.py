@@ -79,7 +79,11 @@ def main() -> None:
     """Hold everything to everything and write the tables."""
     # a fork would take over torch's threads
     with ProcessPoolExecutor(2, get_context("spawn")) as pool:
-        found = [row for part in pool.map(rows, list(methods)) for row in part]
+        write([row for part in pool.map(rows, list(methods)) for row in part])
+
+
+def write(found: list[Row]) -> None:
+    """Write both tables."""
     table = summary(found)
     whole = Table(table.title, ("method", "contract", "status", "seen"), tuple(found), table.footer)
     (OUT / "contracts.md").write_text(render(table, Form.MARKDOWN), encoding="utf-8")

@@ -1,7 +1,9 @@
 """Contracts: kept by all that torch and ravine bring, and each broken by something wrong."""
 
 import copy
+import csv
 from collections import defaultdict
+from importlib.metadata import version
 from itertools import takewhile
 from pathlib import Path
 from typing import Any, ClassVar
@@ -10,7 +12,9 @@ import pytest
 import torch
 
 from ravine.optimizers import method, methods
+from ravine.optimizers.agreement import READ
 from ravine.optimizers.base import Knob, Method
+from ravine.optimizers.capabilities import capabilities
 from ravine.regression.contracts import CONTRACTS, hold
 from ravine.regression.decisions import Case, Status
 
@@ -42,6 +46,7 @@ EXCEPTIONS = {
         for name in ("muon", "muon_match_rms_adamw")
     },
     ("sam", "maximize"): CLIMBS,
+    ("clip", "gradients left alone"): "it clips them in place, as `clip_grad_norm_` does",
 }
 """What is broken by methods of torch's and ravine's own, and why it may be."""
 
@@ -186,6 +191,12 @@ class _WaitsForAnother(_Right):
         return super().gradient(p) * (not known)
 
 
+class _Clips(_Right):
+    def move(self, p: torch.Tensor, g: torch.Tensor, group: dict[str, Any]) -> None:
+        super().move(p, g, group)
+        g.clamp_(-0.1, 0.1)
+
+
 class _ReadsMemory(_Right):
     def gradient(self, p: torch.Tensor) -> torch.Tensor:
         return super().gradient(p).as_strided(p.shape, p.stride())
@@ -298,6 +309,7 @@ WRONG: dict[str, type[_Right]] = {
     "before any gradient": _PrintsState,
     "gradients overwritten after the step": _ReadsAgain,
     "gradients refilled in place": _WaitsForAnother,
+    "gradients left alone": _Clips,
     "strided gradients": _ReadsMemory,
     "closure": _ReturnsNothing,
     "two groups": _FirstGroup,
@@ -383,3 +395,32 @@ def test_what_cannot_step_is_left_out() -> None:
     decision = hold("two groups", Case(method=made(Raises)))
     assert decision.status is Status.LEFT_OUT
     assert "no step today" in decision.seen
+
+
+def table() -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = {}
+    with TABLE.open(newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            found.setdefault(row["method"], {})[row["contract"]] = row["status"]
+    return found
+
+
+def test_the_table_is_whole() -> None:
+    """The table has every method and every contract, and no other."""
+    found = table()
+    assert set(found) == set(methods)
+    assert all(list(row) == list(CONTRACTS) for row in found.values())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", methods.tagged("zoo"))
+def test_the_zoo_is_as_the_table_says(name: str) -> None:
+    """Methods of other packages keep and break what the table says, in the versions it is of."""
+    package = methods[name].needs
+    if version(package) != READ[package]:
+        pytest.skip(f"the table is of {package} {READ[package]}")
+    if capabilities(method(name)).reason or name == "pytorch_optimizer.spectralsphere":
+        pytest.skip("not looked at")
+    words = {Status.SAME: "holds", Status.DIFFERENT: "broken", Status.LEFT_OUT: "left out"}
+    case = Case(method=method(name))
+    assert {c: words[hold(c, case).status] for c in CONTRACTS} == table()[name]
