@@ -37,7 +37,7 @@ from ravine.regression.race.scores import Entry, score
 from ravine.regression.scenarios import setting
 from ravine.reporting.layout import Form, Table, render
 
-METHODS = ("adam", "sgd(momentum=0.9)", "rmsprop")
+METHODS = ("adam", "heavy_ball", "rmsprop")
 FACTORS = (1.02, 1.05, 1.2, 1.5, 2.0)
 FRESH = 1_000_000
 """First of the seeds that no baseline has."""

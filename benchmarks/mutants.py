@@ -3,12 +3,13 @@
     python benchmarks/mutants.py [--only WORD ...] [--gates contract "golden trace" ...]
 
 Every mutant of `ravine.testing.mutants` is held against its parent by each gate alone, at the
-default alpha, and by the statistics where no other gate kills it; each parent itself, an unchanged
-copy, `foreach=True` and single precision go through all gates and must not be killed.  Beside
-them stand two usual tests, run at rates at which the parent does best:
+default alpha, and by the statistics where no other gate kills it; an unchanged copy of each parent,
+the parent with `foreach=True` and in single precision go through all gates and must not be killed.
+Beside them stand two usual tests, run at those of four rates at which the parent does best:
 
 - the loss of a small classifier falls by a factor of 1.5 in 200 steps;
-- a parabola and Rosenbrock's function end within 3e-2 of their minima after 10,000 steps.
+- a parabola and Rosenbrock's function end within 3e-2 of their minima after 10,000 steps (1,000
+  of L-BFGS).
 
 Writes `reports/tables/mutants.md` and `.csv`.  What is done is kept in `ravine-store/mutants`,
 line by line: an interrupted run goes on where it stopped; `--fresh` judges the named gates anew.
@@ -46,12 +47,18 @@ from ravine.testing.mutants import controls, mutants
 OUT = Path(__file__).parent.parent / "reports" / "tables"
 KEPT = Path("ravine-store") / "mutants"
 
-RATES = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0)
+RATES = (1e-3, 1e-2, 1e-1, 1.0)
 """Among which the usual tests choose one for each parent."""
+
+SETTLED = 1e-12
+"""A loss that small is at its minimum, far within what the usual tests ask for."""
 
 USUAL = ("classifier", "parabola", "rosenbrock")
 
-WHY: Mapping[str, str] = {}
+WHY: Mapping[str, str] = {
+    "asgd_average_late": "only the average in its state differs, which no step reads",
+    "sparseadam_duplicates": "no gate gives a sparse gradient that names an entry twice",
+}
 """Why a mutant survives, as far as it is known."""
 
 
@@ -74,23 +81,27 @@ def classifier(made: Method, rate: float) -> float:
 
 
 def distance(made: Method, rate: float, start: Sequence[float], f: Callable[..., Tensor]) -> float:
-    """How far from its minimum, the largest coordinate counts, a run of 10,000 steps ends."""
+    """How far from its minimum, the largest coordinate counts, a run of 10,000 steps ends.
+
+    What evaluates within its step gets 1,000, at ten times the cost each.
+    """
+    steps = 1_000 if capabilities(made).closure else 10_000
     matrix = capabilities(made).matrix_only
     x = torch.tensor([start] if matrix else start).requires_grad_()
     goal = torch.tensor([1.0, -1.0, 1.0] if len(start) == 3 else [1.0, 1.0])
-    run(made, rate, [x], lambda: f(x.flatten(), goal), 10_000)
+    run(made, rate, [x], lambda: f(x.flatten(), goal), steps)
     return float((x.detach().flatten() - goal).abs().max().nan_to_num(torch.inf))
 
 
 def run(
     made: Method, rate: float, parts: list[Tensor], loss: Callable[[], Tensor], steps: int
 ) -> None:
-    """Step until the end, or until the loss is no number."""
+    """Step until the end, until the loss is no number, or until it is as good as zero."""
     needs = capabilities(made)
     optimizer = assemble(setting(made, {"lr": rate}), parts, steps)
     for _ in range(steps):
         value = loss()
-        if not value.isfinite():
+        if not value.isfinite() or abs(value) < SETTLED:
             break
         differentiate(value, parts, needs)
         step(optimizer, parts, needs, loss, value)
@@ -176,8 +187,7 @@ def judge(
 
 
 def twins(parent: str) -> Iterable[Item]:
-    """What must not be killed: a parent, in other implementations and precision."""
-    yield parent, parent, False
+    """What must not be killed: a parent in another implementation and precision."""
     if not capabilities(method(parent)).sparse_only:
         yield parent, parent, True
     if "foreach" in hyperparameters(method(parent).build):
@@ -270,7 +280,10 @@ def kill_rates(wrong: Sequence[Mapping[str, Any]], gates: Sequence[Gate]) -> Tab
     hit = [f for f in wrong if any(f[test] == "killed" for test in USUAL)]
     rows.append(("usual, all", share(len(hit), len(wrong)), ""))
     columns = ("test", "killed", "by it alone of the gates")
-    return Table("Which share of wrong optimizers each test kills", columns, tuple(rows), origin())
+    title = "Which share of wrong optimizers each test kills"
+    # the edits are in the loop alone, so that torch's `foreach` contradicts most of them
+    note = f"{origin()}; most contracts are broken by `foreach`, which the edit leaves right"
+    return Table(title, columns, tuple(rows), note)
 
 
 def origin() -> str:
