@@ -1,0 +1,1 @@
+"""Straight lines through networks, and what runs do beside them."""
