@@ -71,6 +71,14 @@ def start_to_solution(scale: Scale, tick: Tick) -> Found:
                 calibrated=MIXTURES,
             ),
             median(
+                "monotone-plain",
+                "With plain SGD alone the loss never rises by more than a thousandth of the "
+                "start's.",
+                (rises(losses[0]) / losses[0, :, 0]).tolist(),
+                below(1e-3),
+                calibrated=MIXTURES,
+            ),
+            median(
                 "no-oscillation",
                 "It does not oscillate: between the ends of the five lines there is no local "
                 "maximum.",
