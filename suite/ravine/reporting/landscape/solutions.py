@@ -49,14 +49,20 @@ def map_figure(found: Solutions) -> Figure:
     at = plane.coordinates.numpy()
     # where ends coincide, the earlier optimizers show around the later ones
     sizes = dict(zip(shown, np.linspace(11, 7 if len(shown) > 1 else 11, len(shown)), strict=True))
+    # hollow where the colours begin anew
+    inks = {
+        name: (look.color, "white", 0.9) if i < len(COLORS) else ("white", look.color, 1.4)
+        for i, (name, look) in enumerate(shown.items())
+    }
     for place, optimizer, seed in zip(at, found.optimizers, found.seeds, strict=True):
+        face, edge, width = inks[optimizer]
         axes.plot(
             *place,
             marker=marks[seed],
             ms=sizes[optimizer],
-            mfc=shown[optimizer].color,
-            mec="white",
-            mew=0.9,
+            mfc=face,
+            mec=edge,
+            mew=width,
             zorder=3,
         )
     axes.margins(0.12)
@@ -67,8 +73,8 @@ def map_figure(found: Solutions) -> Figure:
     figure.draw_without_rendering()
     _written(axes, at, values, [shown[name].color for name in found.optimizers])
     handles = [
-        Line2D([], [], ls="none", marker="o", ms=8, mfc=look.color, mec="white")
-        for look in shown.values()
+        Line2D([], [], ls="none", marker="o", ms=8, mfc=face, mec=edge)
+        for face, edge, _ in inks.values()
     ]
     handles += [
         Line2D([], [], ls="none", marker=marker, ms=7, mfc="#777777", mec="white")
