@@ -129,4 +129,4 @@ def test_perceptron_stops_when_all_are_right() -> None:
     right, wrong = torch.tensor([1.0, 0.0]).double(), torch.tensor([-3.0, 2.0]).double()
     assert minima._perceptron(right) == 0
     assert 0 < minima._perceptron(wrong) < 10_000
-    assert minima._mistakes(torch.stack([right, wrong])).tolist() == [0, 1]
+    assert minima._mistakes(torch.stack([right, wrong])).tolist() == [0, 2]

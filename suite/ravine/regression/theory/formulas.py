@@ -128,7 +128,9 @@ def draw(subject: Subject, random: np.random.Generator) -> dict[str, Any]:
     for key in hyper:
         both = key == "betas" and all(takes(subject.method, part, 0.5) for part in split)
         if not both and not takes(subject.method, key, hyper[key]):
-            hyper[key] = fixed.get(key, own[key])
+            value = fixed.get(key, own[key])
+            # torch writes 0 where it means 0.0
+            hyper[key] = float(value) if isinstance(drawn.get(key), float) else value
     return hyper
 
 
