@@ -8,7 +8,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ravine.engine.walk import walk
 from ravine.experiments.im_2016.causes import variance_ratios
 from ravine.experiments.im_2016.normalisation import share_above
 from ravine.experiments.im_2016.solutions import (
@@ -17,10 +16,8 @@ from ravine.experiments.im_2016.solutions import (
     threshold_of,
     units_in_place,
 )
-from ravine.experiments.im_2016.training import train
-from ravine.experiments.running import only
 from ravine.landscape.sources import surface
-from ravine.landscape.surface import pack, unpack
+from ravine.landscape.surface import pack
 from ravine.landscape.symmetry.networks import groups
 from ravine.landscape.symmetry.permutation import permute
 from ravine.problems.catalogue import problem
@@ -34,29 +31,6 @@ def small() -> Network:
     net = problem(SMALL)
     assert isinstance(net, Network)
     return net
-
-
-def test_kept_points_are_those_of_the_plain_loop() -> None:
-    """Two settings from two seeds, at every kept step, as `walk` has them."""
-    net, settings = small(), [only("sgd(lr=0.1)"), only("adam(lr=0.01)")]
-    found = train(net, settings, [0, 3], 8, marks=[0, 5])
-    assert sorted(found) == [0, 5, 8]
-    for k, setting in enumerate(settings):
-        for j, seed in enumerate((0, 3)):
-            way = walk(net, setting, seed, 8, keep=[0, 5, 8])
-            for step, point in zip(way.steps, way.points, strict=True):
-                assert torch.allclose(found[step][k, j], point, atol=1e-5)
-
-
-def test_a_run_that_goes_on_is_one_with_a_switch() -> None:
-    """From SGD's points, with the minibatches that come next: the plain loop's switch."""
-    net, sgd, adam = small(), only("sgd(lr=0.1)"), only("adam(lr=0.01)")
-    ground, seeds = surface(net), (1, 2)
-    where = train(net, [sgd], seeds, 5)[5][0]
-    begun = {s: unpack(ground, x) for s, x in zip(seeds, where, strict=True)}
-    found = train(net, [adam], seeds, 4, begun=begun, passed=5)[4][0]
-    for seed, end in zip(seeds, found, strict=True):
-        assert torch.allclose(end, walk(net, sgd, seed, 9, then=[(5, adam)]).end, atol=1e-5)
 
 
 def test_distances_are_over_the_larger_norm() -> None:

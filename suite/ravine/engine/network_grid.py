@@ -15,7 +15,10 @@ from ravine.engine.grid import Grid
 from ravine.engine.rows import Level, Slot, build_row, finish_rows, step_rows
 from ravine.engine.watch import Watch
 from ravine.optimizers.base import Setting
-from ravine.problems.base import Problem
+from ravine.problems.base import Point, Problem
+
+Look = Callable[[int, Point, Float[Tensor, "settings seeds"]], None]
+"""Shown every step, the parameters `[settings, seeds, *shape]` before it, and their losses."""
 
 
 def run_network_grid(
@@ -26,6 +29,10 @@ def run_network_grid(
     dtype: torch.dtype = torch.float32,
     device: str = "cpu",
     tick: Callable[[int], None] | None = None,
+    *,
+    starts: Sequence[Point] | None = None,
+    first: int = 0,
+    look: Look | None = None,
 ) -> tuple[Grid, dict[str, Float[Tensor, "settings seeds"]]]:
     """Train every setting from every seed at once.
 
@@ -37,15 +44,18 @@ def run_network_grid(
         dtype: of the parameters.
         device: where the parameters live.
         tick: called with the step after each step, for progress.
+        starts: where runs begin, one for each seed, instead of at the problem's own starts.
+        first: number of the first minibatch, for runs that go on.
+        look: shown where every run is, once a step and at the end.
 
     Returns:
         The runs, and what the problem measures at the end, `[settings, seeds]` each.
     """
     rows_count, seed_count = len(settings), len(seeds)
-    starts = [problem.start(seed) for seed in seeds]
+    begun = [problem.start(seed) for seed in seeds] if starts is None else starts
     # seeds outermost in memory: one product then serves all settings of a seed's batch
     storage = {
-        name: torch.stack([s[name] for s in starts])
+        name: torch.stack([s[name] for s in begun])
         .to(device, dtype)
         .unsqueeze(1)
         .repeat_interleave(rows_count, 1)
@@ -78,10 +88,12 @@ def run_network_grid(
     for step in range(steps + 1):
         if step == steps:
             finish_rows(rows)
-        batch = problem.batch(seeds, step)
+        batch = problem.batch(seeds, first + step)
         point = {name: leaf.transpose(0, 1) for name, leaf in leaves.items()}
         data = {**instance, **{k: v.to(device) for k, v in batch.items()}}
         loss = problem.loss(point, data)
+        if look is not None:
+            look(step, point, loss.detach())
         if problem.scored_apart:
             with torch.no_grad():
                 watch.values.copy_(problem.value(point, data))

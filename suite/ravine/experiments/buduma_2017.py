@@ -8,9 +8,10 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from ravine.engine.walks import Walks, walks
 from ravine.experiments.claims import above, below, equals, median
 from ravine.experiments.experiment import Found, Scale, Tick, experiment
-from ravine.experiments.networks import Trained, classifier, stretch, trained
+from ravine.experiments.running import network, only, stretch
 from ravine.landscape.lines import Line, Profile, lines, profile
 from ravine.landscape.sources import surface
 from ravine.landscape.surface import gradient, pack
@@ -38,10 +39,10 @@ def fresh_start(scale: Scale, tick: Tick) -> Found:
     trained by SGD (alpha = 1) the test loss shows no troublesome local minimum: the hard part
     is finding the direction, not the minima.
     """
-    net = classifier("notes_mlp(batch=64)")
+    net = network("notes_mlp(batch=64)")
     seeds = range(scale.choose(5, 10))
     steps = scale.choose(400, 3 * net.traits.budget)
-    runs = trained(net, ["sgd(lr=0.1)"], seeds, steps, tick=stretch(tick, 0.0, 0.4))
+    runs = walks(net, [only("sgd(lr=0.1)")], seeds, steps, tick=stretch(tick, 0.0, 0.4))
     test = surface(net, split="test", examples=scale.choose(500, None))
     ends = runs.ends[0]
     fresh = torch.stack([pack(test, net.start(FRESH + seed)) for seed in seeds])
@@ -53,7 +54,7 @@ def fresh_start(scale: Scale, tick: Tick) -> Found:
     descents = lines({"test": test}, fresh, ahead, np.linspace(0, 1, 26))
     lowest = [float(each["test"].losses.min()) for each in descents]
     cosines = torch.cosine_similarity(ends - fresh, -slopes, dim=1).tolist()
-    minibatch = runs.losses[0]
+    minibatch = runs.losses[0].double().numpy()
     return Found(
         claims=(
             median(
@@ -181,7 +182,7 @@ def _lines_table(
     shapes: Sequence[Profile],
     lowest: Sequence[float],
     cosines: Sequence[float],
-    runs: Trained,
+    runs: Walks,
 ) -> Table:
     rows = [
         (
@@ -189,7 +190,7 @@ def _lines_table(
             cells.decimal(one.distance),
             cells.decimal(shape.ends[0]),
             cells.decimal(shape.ends[1]),
-            cells.percent(float(runs.accuracies[0, seed])),
+            cells.percent(float(runs.scores["accuracy"][0, seed])),
             ", ".join(cells.fixed(place, 2) for place in shape.minima) or "none",
             cells.gap(shape.rise / shape.ends[0]),
             cells.decimal(low),

@@ -5,10 +5,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ravine.engine.walks import walks
 from ravine.experiments.claims import above, below, between, exact, median
 from ravine.experiments.experiment import Found, Scale, Tick, experiment
-from ravine.experiments.running import only
-from ravine.experiments.stacks import net, train
+from ravine.experiments.running import network, only
 from ravine.landscape.lines import line
 from ravine.landscape.operators import Operator, hessian, restrict
 from ravine.landscape.planes.directions import Scale as Norm
@@ -51,9 +51,9 @@ def rescaling(scale: Scale, tick: Tick) -> Found:
     minimum generalises as well as a flat one and plain sharpness says nothing of it.  Measured
     in units of each filter's own norm, sharpness stays what it is.
     """
-    subject = net(f"mnist_mlp(widths={scale.choose('(16,16)', '(64,64)')})")
+    subject = network(f"mnist_mlp(widths={scale.choose('(16,16)', '(64,64)')})")
     seeds = range(scale.choose(5, 15))
-    ends = train(subject, only("sgd(lr=0.1)"), seeds, scale.choose(150, 468))[-1].double()
+    ends = walks(subject, [only("sgd(lr=0.1)")], seeds, scale.choose(150, 468)).ends[0].double()
     tick(0.2)
     found = groups(subject)
     layer = found.scalable[0]

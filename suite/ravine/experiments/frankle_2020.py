@@ -5,13 +5,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ravine.engine.walks import walks
 from ravine.experiments.claims import above, below, median
 from ravine.experiments.experiment import Found, Scale, Tick, experiment
-from ravine.experiments.running import only
-from ravine.experiments.stacks import net, train
+from ravine.experiments.running import network, only, stretch
 from ravine.landscape.lines import Line, lines, profile
 from ravine.landscape.sources import surface
-from ravine.landscape.surface import unpack
 from ravine.reporting.curves import Curve, Panel, curves_figure
 
 SOURCE = "Frankle, Dziugaite, Roy and Carbin (2020), arXiv 1912.05671"
@@ -29,7 +28,7 @@ def orders(scale: Scale, tick: Tick) -> Found:
     On MNIST error does not rise on the straight way between them, even if they part at the
     start; between runs from different starts it does.
     """
-    subject = net(f"mnist_mlp(widths={scale.choose('(100,50)', '(300,100)')},batch=60)")
+    subject = network(f"mnist_mlp(widths={scale.choose('(100,50)', '(300,100)')},batch=60)")
     count = scale.choose(5, 15)
     trunk, length = (0, 20, 100), scale.choose(250, 3000)
     setting = only(ADAM)
@@ -37,19 +36,19 @@ def orders(scale: Scale, tick: Tick) -> Found:
         split: surface(subject, split=split, examples=scale.choose(1500, 10000))
         for split in ("train", "test")
     }
-    parted = train(subject, setting, range(count), trunk[-1], keep=trunk)
+    parted = walks(subject, [setting], range(count), trunk[-1], keep=trunk).points[0]
     tick(0.1)
     # two children of every point: what differs is the order of their minibatches alone
-    begun = parted.repeat_interleave(2, 1).flatten(0, 1)
+    begun = parted.transpose(0, 1).repeat_interleave(2, 1).flatten(0, 1)
     seeds = [1000 + run for run in range(len(begun))]
-    ends = train(
+    ends = walks(
         subject,
-        setting,
+        [setting],
         seeds,
         length,
-        start=lambda run: unpack(ground["train"], begun[run]),
-        tick=lambda share: tick(0.1 + 0.5 * share),
-    )[-1]
+        starts=begun,
+        tick=stretch(tick, 0.1, 0.5),
+    ).ends[0]
     pairs = ends.view(len(trunk), count, 2, -1)
     other = pairs[0, :, 0].roll(-1, 0)
     a = torch.cat([*pairs[:, :, 0], pairs[0, :, 0]])

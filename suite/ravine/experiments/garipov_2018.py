@@ -8,10 +8,10 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from ravine.engine.walks import walks
 from ravine.experiments.claims import above, below, median
 from ravine.experiments.experiment import Found, Scale, Tick, experiment
-from ravine.experiments.running import only
-from ravine.experiments.stacks import net, train
+from ravine.experiments.running import network, only, stretch
 from ravine.landscape.barriers import over_chord
 from ravine.landscape.planes.directions import through
 from ravine.landscape.planes.plane import coordinates, plane
@@ -38,11 +38,11 @@ def curves(scale: Scale, tick: Tick) -> Found:
 
     A curve with a single bend, which is trained, joins them at nearly constant loss and error.
     """
-    subject = net(f"mnist_mlp(widths={scale.choose('(48,48)', '(256,256)')},batch=64)")
+    subject = network(f"mnist_mlp(widths={scale.choose('(48,48)', '(256,256)')},batch=64)")
     count, length = scale.choose(5, 10), scale.choose(400, 4000)
-    ends = train(
-        subject, only(ADAM), range(2 * count), length, tick=lambda share: tick(0.3 * share)
-    )[-1]
+    ends = walks(
+        subject, [only(ADAM)], range(2 * count), length, tick=stretch(tick, 0.0, 0.3)
+    ).ends[0]
     a, b = ends[::2], ends[1::2]
     bends = bent(subject, a, b, scale.choose(500, 4000), lambda share: tick(0.3 + 0.3 * share))
     ground = {

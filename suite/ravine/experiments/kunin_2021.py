@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ravine.engine.walks import walks
 from ravine.experiments.claims import above, below, between, exact, median
 from ravine.experiments.experiment import Found, Scale, Tick, experiment
-from ravine.experiments.running import only
-from ravine.experiments.stacks import net, train
+from ravine.experiments.running import network, only
 from ravine.landscape.operators import dense, hessian
 from ravine.landscape.sources import module_surface, surface
 from ravine.landscape.symmetry.groups import Groups, named
@@ -39,7 +39,7 @@ def zero_modes(scale: Scale, tick: Tick) -> Found:
     H D theta = -D g at any point; so the Hessian has a zero for each such direction where the
     gradient vanishes, and gradient descent keeps a quantity for each.
     """
-    subject = net(f"mnist_mlp(widths=({WIDTH},{WIDTH}))", batch=64)
+    subject = network(f"mnist_mlp(widths=({WIDTH},{WIDTH}), batch=64)")
     symmetries = groups(subject)
     seeds = range(scale.choose(5, 15))
     length = scale.choose(100, 900)
@@ -48,7 +48,8 @@ def zero_modes(scale: Scale, tick: Tick) -> Found:
     for k, rate in enumerate(RATES):
         kept = [mark * 2**k for mark in marks]
         setting = only(f"sgd(lr={rate})")
-        ways.append(train(subject, setting, seeds, kept[-1], keep=kept, dtype=torch.float64))
+        way = walks(subject, [setting], seeds, kept[-1], keep=kept, dtype=torch.float64)
+        ways.append(way.points[0].transpose(0, 1))
     tick(0.3)
     checked = [
         [
@@ -238,7 +239,7 @@ def law(seed: int) -> float:
 
     On one minibatch in float64, from the start of a seed.
     """
-    subject = net(f"mnist_mlp(widths=({WIDTH},{WIDTH}))", batch=64)
+    subject = network(f"mnist_mlp(widths=({WIDTH},{WIDTH}), batch=64)")
     symmetries, rate = groups(subject), RATES[0]
     point = {n: p.double()[None].requires_grad_() for n, p in subject.start(seed).items()}
     loss = subject.loss(point, subject.batch([seed], 0))

@@ -1,6 +1,6 @@
-"""Many runs at once, for experiments on formulas."""
+"""Many runs at once: what experiments on formulas and on networks share."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from ravine.engine.grid import run_grid
@@ -12,6 +12,8 @@ from ravine.optimizers.base import Setting
 from ravine.optimizers.catalogue import method
 from ravine.optimizers.space import trials
 from ravine.problems.analytic import Analytic
+from ravine.problems.catalogue import problem as built
+from ravine.problems.networks.network import Network
 from ravine.records.schema import NEVER
 
 
@@ -62,3 +64,26 @@ def first_hits(runs: Runs, target: int) -> list[float]:
     """The first step at a target for every seed, infinite where it was never reached."""
     hits = runs.hits[0, :, target].tolist()
     return [float("inf") if hit == NEVER else float(hit) for hit in hits]
+
+
+def network(id: str) -> Network:
+    """A network of the catalogue."""
+    found = built(id)
+    assert isinstance(found, Network)
+    return found
+
+
+def stretch(tick: Callable[[float], None], first: float, length: float) -> Callable[[float], None]:
+    """A listener for one part of the work, which is told that part's own share.
+
+    Example:
+        >>> heard = []
+        >>> stretch(heard.append, 0.5, 0.25)(1.0)
+        >>> heard
+        [0.75]
+    """
+
+    def told(share: float) -> None:
+        tick(first + length * share)
+
+    return told

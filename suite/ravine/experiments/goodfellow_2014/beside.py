@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ravine.engine.run import checkpoints
+from ravine.engine.walks import Walks, walks
 from ravine.experiments.claims import above, below, exact, median
 from ravine.experiments.experiment import Found, Scale, Tick, experiment
 from ravine.experiments.goodfellow_2014.setting import (
@@ -19,7 +20,7 @@ from ravine.experiments.goodfellow_2014.setting import (
     residual_share,
     sides,
 )
-from ravine.experiments.networks import Trained, classifier, stretch, trained
+from ravine.experiments.running import network, only, stretch
 from ravine.landscape.lines import lines
 from ravine.landscape.residual import Projection, residual_surface
 from ravine.landscape.sources import surface
@@ -37,11 +38,11 @@ def beside_the_line(scale: Scale, tick: Tick) -> Found:
     The path is shown by its projection onto the line from start to end and its distance from
     the line, on the surface of the loss over both.
     """
-    net = classifier(NETWORK)
+    net = network(NETWORK)
     steps = scale.choose(400, 3 * net.traits.budget)
-    runs = trained(
+    runs = walks(
         net,
-        [OPTIMIZERS[name] for name in PATHS],
+        [only(OPTIMIZERS[name]) for name in PATHS],
         range(scale.choose(5, 10)),
         steps,
         keep=[*checkpoints(steps, 8), *range(0, steps, steps // 8)],
@@ -139,7 +140,7 @@ def line_points(x: Float[Tensor, "T P"], way: Projection) -> Float[Tensor, "T P"
     return torch.lerp(x[0], x[-1], way.projections.to(x.dtype).unsqueeze(-1))
 
 
-def _flat(runs: Trained) -> Float[Tensor, "runs kept P"]:
+def _flat(runs: Walks) -> Float[Tensor, "runs kept P"]:
     return runs.points.flatten(0, 1)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
+from ravine.engine.walks import walks
 from ravine.experiments.claims import above, below, equals, exact, median
 from ravine.experiments.experiment import Found, Scale, Tick, experiment
 from ravine.experiments.goodfellow_2014.factored import hyperbola_error
@@ -15,7 +16,7 @@ from ravine.experiments.goodfellow_2014.setting import (
     OPTIMIZERS,
     SOURCE,
 )
-from ravine.experiments.networks import classifier, stretch, trained
+from ravine.experiments.running import network, only, stretch
 from ravine.landscape.lines import Line, lines, profile
 from ravine.landscape.sources import surface
 from ravine.reporting import cells
@@ -26,11 +27,11 @@ from ravine.reporting.layout import Table
 @experiment("D2", "The line between two solutions", SOURCE)
 def between_solutions(scale: Scale, tick: Tick) -> Found:
     """On the straight line between two solutions there are two local minima, both good."""
-    net = classifier(NETWORK)
+    net = network(NETWORK)
     pairs = scale.choose(5, 15)
-    runs = trained(
+    runs = walks(
         net,
-        [OPTIMIZERS["momentum"]],
+        [only(OPTIMIZERS["momentum"])],
         range(2 * pairs),
         scale.choose(700, 3 * net.traits.budget),
         tick=stretch(tick, 0.0, 0.7),

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
-from ravine.experiments.networks import Trained
+from ravine.engine.walks import Walks
 from ravine.landscape.lines import Line
 from ravine.landscape.residual import Projection, projection
 
@@ -40,7 +40,7 @@ def rises(losses: Float[np.ndarray, "*stack alphas"]) -> Float[np.ndarray, "*sta
     return highest
 
 
-def sides(runs: Trained) -> list[list[Projection]]:
+def sides(runs: Walks) -> list[list[Projection]]:
     """The path of every run, seen from its own line."""
     return [[projection(path) for path in row] for row in runs.points]
 

@@ -7,6 +7,7 @@ from jaxtyping import Float, Int
 from matplotlib.figure import Figure
 
 from ravine.engine.run import checkpoints
+from ravine.engine.walks import Walks, walks
 from ravine.experiments.claims import above, below, equals, exact, median
 from ravine.experiments.experiment import Found, Scale, Tick, experiment
 from ravine.experiments.goodfellow_2014.factored import chain_error, saddle_error
@@ -21,7 +22,7 @@ from ravine.experiments.goodfellow_2014.setting import (
     sides,
     stacked_losses,
 )
-from ravine.experiments.networks import Trained, classifier, stretch, trained
+from ravine.experiments.running import network, only, stretch
 from ravine.landscape.lines import BETWEEN, lines, profile
 from ravine.landscape.residual import Projection
 from ravine.landscape.sources import surface
@@ -36,11 +37,11 @@ def start_to_solution(scale: Scale, tick: Tick) -> Found:
 
     On MNIST it does so without wild oscillation, though the real path does not follow the line.
     """
-    net = classifier(NETWORK)
+    net = network(NETWORK)
     steps = scale.choose(400, 3 * net.traits.budget)
-    runs = trained(
+    runs = walks(
         net,
-        list(OPTIMIZERS.values()),
+        [only(id) for id in OPTIMIZERS.values()],
         range(scale.choose(5, 10)),
         steps,
         keep=checkpoints(steps, 14),
@@ -155,7 +156,7 @@ def _start_table(
     losses: Float[np.ndarray, "settings seeds alphas"],
     ratios: Float[np.ndarray, "settings seeds"],
     hills: Int[np.ndarray, "settings seeds"],
-    runs: Trained,
+    runs: Walks,
 ) -> Table:
     worst = (rises(losses) / losses[:, :, 0]).max(1)
     rows = [
@@ -164,7 +165,7 @@ def _start_table(
             OPTIMIZERS[name],
             cells.decimal(float(np.median(losses[k, :, 0]))),
             cells.decimal(float(np.median(losses[k, :, -1]))),
-            cells.percent(float(np.median(runs.accuracies[k]))),
+            cells.percent(float(runs.scores["accuracy"][k].median())),
             cells.gap(float(worst[k])),
             str(hills[k].sum()),
             cells.decimal(float(np.diff(losses[k], 2).min())),

@@ -8,6 +8,7 @@ from jaxtyping import Float, Float64
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from ravine.engine.walks import walks
 from ravine.experiments.claims import above, below, median
 from ravine.experiments.experiment import Found, Scale, Tick, experiment
 from ravine.experiments.im_2016.solutions import LEFT_OUT, relative_distances
@@ -18,12 +19,10 @@ from ravine.experiments.im_2016.training import (
     RATES,
     SWITCHES,
     Trained,
-    train,
     trained,
 )
 from ravine.experiments.running import only
 from ravine.landscape.solutions import solutions
-from ravine.landscape.surface import unpack
 from ravine.landscape.trajectory import trajectories
 from ravine.reporting.curves import Curve, Panel, curves_figure
 from ravine.reporting.landscape.solutions import norms_figure, spread_table
@@ -159,19 +158,16 @@ def variance_ratios(values: Float64[np.ndarray, "optimizers starts"]) -> list[fl
 def _switched(base: Trained, share: float) -> dict[int, Float[Tensor, "seeds P"]]:
     """Adam's points, by step of the whole run, from where SGD was after a share of it."""
     at = round(share * base.steps)
-    where = base.points[at][base.names.index("SGD")]
-    begun = {s: unpack(base.ground, where[k]) for k, s in enumerate(base.seeds)}
-    marks = [step - at for step in base.points if step >= at]
-    kept = train(
+    kept = walks(
         base.net,
         [only(EVERY["Adam"])],
         base.seeds,
         base.steps - at,
-        marks=marks,
-        begun=begun,
-        passed=at,
+        keep=[step - at for step in base.way.steps if step >= at],
+        starts=base.way.at(at)[base.names.index("SGD")],
+        first=at,
     )
-    return {at + step: points[0] for step, points in kept.items()}
+    return {at + step: kept.at(step)[0] for step in kept.steps}
 
 
 def _switches_figure(
@@ -197,7 +193,8 @@ def _paths_figure(
     """The first start's paths, alone and with switches, on their plane."""
     row = base.names.index
     ways = {
-        name: {step: x[row(name), 0] for step, x in base.points.items()} for name in ("SGD", "Adam")
+        name: {step: base.way.at(step)[row(name), 0] for step in base.way.steps}
+        for name in ("SGD", "Adam")
     }
     for share, found in zip(SWITCHES, switched, strict=True):
         later = {step: x[0] for step, x in found.items()}

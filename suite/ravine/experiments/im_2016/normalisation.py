@@ -8,9 +8,10 @@ from jaxtyping import Float, Float64
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from ravine.engine.walks import walks
 from ravine.experiments.claims import above, below, median
 from ravine.experiments.experiment import Found, Scale, Tick, experiment
-from ravine.experiments.im_2016.training import PAPER, train
+from ravine.experiments.im_2016.training import PAPER
 from ravine.experiments.running import only
 from ravine.landscape.along import interpolate, scores
 from ravine.landscape.barriers import over_chord
@@ -196,8 +197,8 @@ def share_above(over: Float64[np.ndarray, " alphas"], level: float) -> float:
 
 
 def _between(net: Network, pairs: int, steps: int, examples: int) -> Between:
-    points = train(net, [only("sgd(lr=0.1)")], range(2 * pairs), steps, marks=[0])
-    starts, ends = points[0][0], points[steps][0]
+    way = walks(net, [only("sgd(lr=0.1)")], range(2 * pairs), steps)
+    starts, ends = way.starts[0], way.ends[0]
     ground = surface(net, examples=examples)
     return Between(
         net, ground, starts[::2], ends[::2], ends[1::2], _along(ground, ends[::2], ends[1::2])
@@ -225,10 +226,9 @@ def _from(
     found: Between, places: Float[Tensor, "pairs P"], steps: int, marks: list[int]
 ) -> dict[int, Float[Tensor, "pairs P"]]:
     """SGD's points from given places, by step."""
-    begun = {k: unpack(found.ground, x) for k, x in enumerate(places)}
     setting = only("sgd(lr=0.1)")
-    way = train(found.net, [setting], range(len(places)), steps, marks=marks, begun=begun)
-    return {step: points[0] for step, points in way.items()}
+    way = walks(found.net, [setting], range(len(places)), steps, keep=marks, starts=places)
+    return {step: way.at(step)[0] for step in way.steps}
 
 
 def _length(x: Float[Tensor, "pairs P"]) -> Float64[Tensor, " pairs"]:

@@ -1,23 +1,17 @@
 """Many optimizers from the same starts, trained as one stack, with their points kept."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cache
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ravine.engine.network_grid import run_network_grid
-from ravine.engine.probe import probe
-from ravine.errors import BadValue
+from ravine.engine.walks import Walks, walks
 from ravine.experiments.experiment import Scale
-from ravine.experiments.running import only
+from ravine.experiments.running import network, only
 from ravine.landscape.sources import surface
 from ravine.landscape.surface import Surface
-from ravine.optimizers.base import Setting
-from ravine.problems.base import Data, Point
-from ravine.problems.catalogue import problem
 from ravine.problems.networks.network import Network
 
 PAPER = "Im, Tao, Branson (2016), arXiv 1612.04010"
@@ -63,95 +57,6 @@ PARTS = 8
 Points = Float[Tensor, "settings seeds P"]
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Kept(Network):
-    """A network whose runs may begin where others were, and whose points are kept.
-
-    Args:
-        begun: by seed, where a run begins instead of at the network's own start.
-        passed: steps that lie behind such a run, so that it goes on with their minibatches.
-        marks: steps at which points are kept.
-        points: filled with them, by step.
-        clock: filled with the step of the last minibatch.
-    """
-
-    begun: Mapping[int, Point] = field(default_factory=dict)
-    passed: int = 0
-    marks: frozenset[int] = frozenset()
-    points: dict[int, Points] = field(default_factory=dict)
-    clock: list[int] = field(default_factory=lambda: [0])
-
-    def start(self, seed: int) -> Point:
-        """Where it was told to begin, else the network's start."""
-        return self.begun[seed] if seed in self.begun else super().start(seed)
-
-    def batch(self, seeds: Sequence[int], step: int) -> Data:
-        """The minibatches after those that were passed."""
-        self.clock[0] = step
-        return super().batch(seeds, step + self.passed)
-
-    def loss(self, point: Point, data: Data) -> Float[Tensor, "*stack"]:
-        """The network's loss; takes note of the point."""
-        if self.clock[0] in self.marks:
-            rows = [point[name].detach().flatten(2) for name in self.shapes]
-            self.points[self.clock[0]] = torch.cat(rows, -1)
-        return super().loss(point, data)
-
-    def evaluate(self, point: Point, data: Data) -> Mapping[str, Float[Tensor, "*stack"]]:
-        """Nothing: points are evaluated afterwards."""
-        del point, data
-        return {}
-
-
-def train(
-    net: Network,
-    settings: Sequence[Setting],
-    seeds: Sequence[int],
-    steps: int,
-    *,
-    marks: Sequence[int] = (),
-    begun: Mapping[int, Point] | None = None,
-    passed: int = 0,
-    tick: Callable[[float], None] = lambda share: None,
-) -> dict[int, Points]:
-    """Train every setting from every seed at once.
-
-    Args:
-        net: what is trained.
-        settings: optimizers whose runs can share a stack.
-        seeds: of starts and minibatches.
-        steps: of each run.
-        marks: steps whose points are kept beside the last.
-        begun: see `Kept`.
-        passed: see `Kept`.
-        tick: told the share that is done.
-
-    Returns:
-        Points by step.
-
-    Raises:
-        BadValue: an optimizer fails.
-    """
-    kept = Kept(
-        model=net.model,
-        supply=net.supply,
-        criterion=net.criterion,
-        facts=net.facts,
-        traits=net.traits,
-        name=net.name,
-        begun=begun or {},
-        passed=passed,
-        marks=frozenset((*marks, steps)),
-    )
-    # small tensors of the same ranks tell as much of a method, and sooner
-    shapes = tuple(tuple(min(size, 6) for size in shape) for shape in net.shapes.values())
-    pairs = [(setting, probe(setting.method, shapes)) for setting in settings]
-    grid, _ = run_network_grid(kept, pairs, seeds, steps, tick=lambda k: tick(k / steps))
-    if grid.failures:
-        raise BadValue(f"optimizers failed: {grid.failures}; leave them out")
-    return kept.points
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Trained:
     """Where every optimizer came to from every start.
@@ -163,7 +68,7 @@ class Trained:
         names: of the optimizers, `EVERY` first and then `RATES`.
         seeds: of the starts.
         steps: of each run.
-        points: by step, optimizers by starts; the last are the ends.
+        way: of all runs, with points kept along it.
     """
 
     net: Network
@@ -172,16 +77,11 @@ class Trained:
     names: tuple[str, ...]
     seeds: tuple[int, ...]
     steps: int
-    points: dict[int, Points]
-
-    @property
-    def ends(self) -> Points:
-        """The solutions."""
-        return self.points[self.steps]
+    way: Walks
 
     def of(self, names: Sequence[str]) -> Points:
         """The solutions of some optimizers."""
-        return self.ends[[self.names.index(name) for name in names]]
+        return self.way.ends[[self.names.index(name) for name in names]]
 
 
 def trained(scale: Scale, tick: Callable[[float], None]) -> Trained:
@@ -193,8 +93,7 @@ def trained(scale: Scale, tick: Callable[[float], None]) -> Trained:
 
 @cache
 def _trained(scale: Scale) -> Trained:
-    net = problem(scale.choose("mnist_mlp(widths=(32, 32))", "mnist_mlp(widths=(128, 128))"))
-    assert isinstance(net, Network)
+    net = network(scale.choose("mnist_mlp(widths=(32, 32))", "mnist_mlp(widths=(128, 128))"))
     seeds = tuple(range(scale.choose(5, 10)))
     steps = scale.choose(300, 5 * net.traits.budget)
     each = {name: only(id) for name, id in (EVERY | RATES).items()}
@@ -206,5 +105,5 @@ def _trained(scale: Scale) -> Trained:
         names=tuple(each),
         seeds=seeds,
         steps=steps,
-        points=train(net, list(each.values()), seeds, steps, marks=marks),
+        way=walks(net, list(each.values()), seeds, steps, keep=marks),
     )
