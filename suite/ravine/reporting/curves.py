@@ -7,12 +7,26 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
-from ravine.reporting.drawing import CROWD, Look, canvas, legend_outside, looks, nothing, styled
+from ravine.reporting.drawing import (
+    CROWD,
+    Look,
+    canvas,
+    legend_outside,
+    looks,
+    nothing,
+    plain_decades,
+    styled,
+)
 
 Log = Sequence[str]
 """Which axes are logarithmic: any of "x" and "y"."""
+
+_FEW = 100
+"""A ratio of ends below which a logarithmic axis has few decades."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,10 +83,9 @@ def curves_figure(title: str, *panels: Panel, columns: int = 1, height: float = 
     figure.set_size_inches(figure.get_figwidth(), max(height * rows, figure.get_figheight()))
     grid = list(figure.subplots(rows, columns, squeeze=False).flat)
     shown = looks(labels)
-    crowded = len(labels) > CROWD
     handles: dict[str, Artist] = {}
     for axes, panel in zip(grid, panels, strict=False):
-        _draw(axes, panel, shown, crowded)
+        _draw(axes, panel, shown)
         found, names = axes.get_legend_handles_labels()
         handles |= dict(zip(names, found, strict=True))
     for axes in grid[len(panels) :]:
@@ -81,7 +94,8 @@ def curves_figure(title: str, *panels: Panel, columns: int = 1, height: float = 
     return figure
 
 
-def _draw(axes: Axes, panel: Panel, shown: Mapping[str, Look], crowded: bool) -> None:
+def _draw(axes: Axes, panel: Panel, shown: Mapping[str, Look]) -> None:
+    crowded = len(panel.curves) > CROWD
     for label, curve in panel.curves.items():
         look = shown[label]
         y = np.where(np.isfinite(curve.y), curve.y, np.nan)
@@ -98,11 +112,21 @@ def _draw(axes: Axes, panel: Panel, shown: Mapping[str, Look], crowded: bool) ->
         axes.axhline(level, color="#555555", ls=("-", "--", ":")[k % 3], lw=0.9, label=name)
     if not panel.curves:
         nothing(axes, "nothing to show")
-    if "x" in panel.log:
-        axes.set_xscale("log")
-    if "y" in panel.log:
-        axes.set_yscale("log")
+    for name, axis in (("x", axes.xaxis), ("y", axes.yaxis)):
+        if name in panel.log:
+            axes.set(**{f"{name}scale": "log"})
+            _plain_where_short(axis)
+    counted = all(np.equal(np.mod(curve.x, 1), 0).all() for curve in panel.curves.values())
+    if counted and "x" not in panel.log:
+        axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
     axes.set_xlabel(panel.x)
     axes.set_ylabel(panel.y)
     if panel.title:
         axes.set_title(panel.title, loc="left")
+
+
+def _plain_where_short(axis: Axis) -> None:
+    """Plain numbers on a logarithmic axis of few decades, where powers of ten say little."""
+    low, high = sorted(axis.get_view_interval())
+    if high < _FEW * low:
+        plain_decades(axis)

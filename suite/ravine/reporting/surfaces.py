@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float64
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize, SymLogNorm
+from matplotlib.contour import QuadContourSet
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import Locator, LogLocator, MaxNLocator, SymmetricalLogLocator
@@ -81,7 +82,9 @@ def surface_figure(problem: Analytic, *, points: int = POINTS) -> Figure:
     return figure
 
 
-def draw_surface(figure: Figure, axes: Axes, problem: Analytic, *, points: int = POINTS) -> None:
+def draw_surface(
+    figure: Figure, axes: Axes, problem: Analytic, *, points: int = POINTS, bar: bool = True
+) -> None:
     """Draw into a plot what `surface_figure` draws into a figure of its own, without a legend.
 
     Args:
@@ -89,6 +92,7 @@ def draw_surface(figure: Figure, axes: Axes, problem: Analytic, *, points: int =
         axes: the plot.
         problem: what to draw.
         points: along each side.
+        bar: whether a map has a colour bar.
     """
     view = _view(problem)
     sides = [np.linspace(low, high, points) for low, high in view.intervals]
@@ -99,7 +103,13 @@ def draw_surface(figure: Figure, axes: Axes, problem: Analytic, *, points: int =
     if problem.dim == 1:
         _curve(axes, sides[0], values)
     else:
-        _map(figure, axes, sides, values, problem.facts.minimum)
+        heights = _heights(values, problem.facts.minimum)
+        filled = _map(axes, sides, heights)
+        if bar:
+            beside = figure.colorbar(
+                filled, ax=axes, label=heights.label, ticks=heights.ticks, shrink=0.9
+            )
+            beside.ax.minorticks_off()
     _mark(axes, problem, view)
 
 
@@ -167,13 +177,8 @@ def _curve(
 
 
 def _map(
-    figure: Figure,
-    axes: Axes,
-    sides: list[Float64[np.ndarray, " points"]],
-    values: Float64[np.ndarray, "y x"],
-    minimum: float | None,
-) -> None:
-    heights = _heights(values, minimum)
+    axes: Axes, sides: list[Float64[np.ndarray, " points"]], heights: _Heights
+) -> QuadContourSet:
     shown = np.ma.masked_invalid(heights.values)
     filled = axes.contourf(
         *sides, shown, levels=heights.levels, norm=heights.norm, extend=heights.extend, zorder=0
@@ -190,14 +195,13 @@ def _map(
         negative_linestyles="solid",
         zorder=0.5,
     ).set_rasterized(True)
-    bar = figure.colorbar(filled, ax=axes, label=heights.label, ticks=heights.ticks, shrink=0.9)
-    bar.ax.minorticks_off()
     spans = [side[-1] - side[0] for side in sides]
     if max(spans) < 2.5 * min(spans):
         axes.set_aspect("equal")
     axes.grid(visible=False)
     axes.set_xlabel("$x_1$")
     axes.set_ylabel("$x_2$")
+    return filled
 
 
 def _heights(values: Float64[np.ndarray, "y x"], minimum: float | None) -> _Heights:
