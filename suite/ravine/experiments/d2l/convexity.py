@@ -308,7 +308,9 @@ def _curvature_figure(
 
 
 def _help_figure(best: list[Best], trained: Mapping[str, Runs]) -> Figure:
-    titles = [f"{n}, rate {b.rate:g}" for n, b in zip(("in u and v", "in logs"), best, strict=True)]
+    titles = [
+        f"{n}, rate {b.rate:.2g}" for n, b in zip(("in u and v", "in logs"), best, strict=True)
+    ]
     descents = {
         title: Curve(np.array(b.marks) + 1.0, np.maximum(b.gaps, 1e-12))
         for title, b in zip(titles, best, strict=True)

@@ -40,7 +40,11 @@ AVERAGING = (
 """Methods that divide by a running average (or maximum) of the gradient's size."""
 
 SHOWN = ("sgd", "heavy_ball", "adagrad", "adadelta", "rmsprop", "adam")
-FILMED = ("sgd", "heavy_ball", "rmsprop", "adam")
+FAMILIES = (
+    *("sgd", "heavy_ball", "nesterov", "asgd", "rprop", "adagrad", "adadelta", "adafactor"),
+    *("rmsprop", "adam", "adamw", "amsgrad", "nadam", "radam", "adamax"),
+)
+"""Whose paths are drawn: one of each kind that torch has and that can share a tensor."""
 VALUES = (0.9, 0.0, -0.9)
 """Heights on the way down tanh that the table gives."""
 
@@ -80,8 +84,9 @@ def vanishing_gradient(scale: Scale, tick: Tick) -> Found:
     runs |= stacked(base, late, seeds, budget)
     down = {name: first_hits(found, at) for name, found in runs.items()}
     tick(0.6)
-    film = {n: walk(base, settings[n], 0, early, keep=range(early + 1)) for n in FILMED}
+    film = {n: walk(base, settings[n], 0, early, keep=range(early + 1)) for n in FAMILIES}
     ways = {n: way.points.numpy() for n, way in film.items()}
+    said = f"{early} steps on tanh at a rate of {RATE}"
     tick(0.8)
     nets = {
         name: layer_gradients(f"deep_mlp(activation={name}, init={init})", seeds)
@@ -176,10 +181,10 @@ def vanishing_gradient(scale: Scale, tick: Tick) -> Found:
                     log=("y",),
                 ),
             ),
-            "paths": paths_figure(base, ways, f"Paths on tanh at a rate of {RATE}"),
+            "paths": paths_figure(base, ways, said, apart=True),
         },
         tables={"steps": _steps_table(runs, base)},
-        animations={"film": paths_film(base, ways, f"Paths on tanh at a rate of {RATE}")},
+        animations={"film": paths_film(base, ways, said, apart=True)},
         remark=(
             f"All {len(settings)} optimizers of torch whose runs can share a tensor, at one rate; "
             "L-BFGS, Muon and SparseAdam are left out.  Momentum takes its time to gather speed "
@@ -226,7 +231,8 @@ def saddle_points(scale: Scale, tick: Tick) -> Found:
     slow = first_falls([beyond], plain, range(len(INFLECTED)), 1500)[0][0, 0]
     tick(0.8)
     where = replace(ridge, start_at=(1.0, 1e-3), spread=0.0)
-    ways = {n: walk(where, settings[n], 0, 45, keep=range(46)).points.numpy() for n in FILMED}
+    ways = {n: walk(where, settings[n], 0, 45, keep=range(46)).points.numpy() for n in FAMILIES}
+    said = f"45 steps on x² - y² from a push of 0.001, at a rate of {RATE}; darker is lower"
     decade = math.log(10) / math.log(1 + 2 * RATE)
     slopes = [float(-np.polyfit(np.log10(NOISES), row, 1)[0]) for row in shaken]
     return Found(
@@ -301,10 +307,10 @@ def saddle_points(scale: Scale, tick: Tick) -> Found:
         ),
         figures={
             "time": _times_figure(times, slow, shaken),
-            "paths": paths_figure(where, ways, "Paths on x² - y² from a push of 0.001"),
+            "paths": paths_figure(where, ways, said, apart=True),
         },
         tables={"steps": _leaving_table(times, inflected)},
-        animations={"film": paths_film(where, ways, "Paths on x² - y² from a push of 0.001")},
+        animations={"film": paths_film(where, ways, said, apart=True)},
         remark=(
             f"A run has left x^2 - y^2 or x^3 when the loss is below -1.  All {count} optimizers "
             "of torch whose runs can share a tensor, each at a rate of 0.1.  The ridge lies "

@@ -1,13 +1,19 @@
 """A falling rate, and momentum (Dive into Deep Learning, 12.6 and 12.11)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float64
 from torch.optim.lr_scheduler import StepLR
 
+from ravine.engine.grid import run_grid
+from ravine.engine.probe import probe
+from ravine.engine.walk import walk
 from ravine.experiments.claims import above, below, between, equals, exact, median
+from ravine.experiments.d2l.difficulties import FAMILIES
 from ravine.experiments.d2l.training import (
     EPOCH,
     by_torch,
@@ -24,7 +30,10 @@ from ravine.experiments.d2l.training import (
 )
 from ravine.experiments.experiment import Found, Scale, Tick, experiment
 from ravine.optimizers import textbook
+from ravine.optimizers.catalogue import method
+from ravine.optimizers.space import trials
 from ravine.optimizers.textbook import Rule, gradient_descent
+from ravine.problems.analytic import Analytic
 from ravine.problems.catalogue import analytic
 from ravine.reporting.curves import Panel, curves_figure
 from ravine.reporting.paths import paths_figure, paths_film
@@ -32,6 +41,12 @@ from ravine.reporting.paths import paths_figure, paths_film
 SOURCE_RATES = "Zhang, Lipton, Li, Smola (2023), Dive into Deep Learning, 12.11, d2l.ai"
 
 SOURCE = "Zhang, Lipton, Li, Smola (2023), Dive into Deep Learning, 12.6, d2l.ai"
+
+RATES = 16
+"""That every optimizer may choose from."""
+
+SHOWN = 60
+"""Steps that its path is drawn for."""
 
 _tenth = partial(StepLR, step_size=EPOCH, gamma=0.1)
 """torch's scheduler that divides a rate by ten after each epoch."""
@@ -141,6 +156,8 @@ def momentum(scale: Scale, tick: Tick) -> Found:
     left = {label: np.linalg.norm(way[-1]) / np.linalg.norm(way[0]) for label, way in ways.items()}
     border = threshold(lambda lr: np.abs(slide(bowl, _heavy(lr, 0.5), 120)[:, 1]), 0.4, 1.2)
     tick(0.2)
+    every = at_best_rates(bowl, FAMILIES, SHOWN)
+    said = f"{SHOWN} steps on 0.1 x1² + 2 x2², each at the best of {RATES} rates; darker is lower"
     rules: dict[str, Rule] = {
         "no momentum, 0.04": partial(gradient_descent, lr=0.04),
         "momentum 0.5, 0.02": _heavy(0.02, 0.5),
@@ -229,6 +246,7 @@ def momentum(scale: Scale, tick: Tick) -> Found:
         ),
         figures={
             "paths": paths_figure(bowl, ways, "Twenty steps on 0.1 x1² + 2 x2²"),
+            "families": paths_figure(bowl, every, said, apart=True),
             "loss": curves_figure(
                 "Momentum and rate in linear regression, batches of ten",
                 Panel(
@@ -240,7 +258,10 @@ def momentum(scale: Scale, tick: Tick) -> Found:
             ),
         },
         tables={"runs": summary("Momentum and rate", gaps, "Two epochs of 150 steps.")},
-        animations={"film": paths_film(bowl, ways, "Twenty steps on 0.1 x1² + 2 x2²")},
+        animations={
+            "film": paths_film(bowl, ways, "Twenty steps on 0.1 x1² + 2 x2²"),
+            "families": paths_film(bowl, every, said, apart=True),
+        },
         remark="Linear regression on 1,500 drawn rows; the source has its own data of that shape.",
     )
 
@@ -262,3 +283,30 @@ def _length_after(way: np.ndarray) -> list[float]:
     """The length of the first step at the second epoch's rate, for each seed."""
     step = way[:, EPOCH + 1] - way[:, EPOCH]
     return [float(length) for length in np.linalg.norm(step, axis=-1)]
+
+
+def at_best_rates(
+    problem: Analytic, names: Sequence[str], steps: int
+) -> dict[str, Float64[np.ndarray, "steps n"]]:
+    """Paths from one start, each at the rate, out of `RATES`, that ends lowest.
+
+    Args:
+        problem: where to run.
+        names: of methods.
+        steps: of each run.
+
+    Returns:
+        By a method's name with its rate, the points of the run, in the formula's coordinates:
+        an instance's minimum is not at the origin, lest decay of weights find it by itself.
+    """
+    start, found = np.array(problem.start_at), {}
+    problem = replace(problem, spread=0.0)
+    for name in names:
+        settings = trials(method(name), RATES)
+        pairs = [(setting, probe(setting.method)) for setting in settings]
+        final = run_grid([problem], pairs, [0], steps).runs[0].final[:, 0]
+        best = settings[int(np.nan_to_num(final, nan=np.inf).argmin())]
+        rate = dict(best.values)["lr"]
+        way = walk(problem, best, 0, steps, keep=range(steps + 1)).points.numpy()
+        found[f"{name}, {float(rate):.2g}"] = way - way[0] + start
+    return found

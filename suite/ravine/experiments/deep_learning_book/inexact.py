@@ -156,7 +156,7 @@ def inexact_gradients(scale: Scale, tick: Tick) -> Found:
                 "Variance of the gradient by the size of the minibatch",
                 Panel(
                     {
-                        "measured": Curve(np.array(SIZES, float), spreads),
+                        "measured": Curve(np.array(SIZES, float), spreads, points=True),
                         "1 / |B|": Curve(
                             np.array(SIZES, float), spreads[:, 0].mean() / np.array(SIZES)
                         ),
