@@ -175,3 +175,8 @@ def test_drawn_variances_are_the_exact_ones() -> None:
     exact = [float(tabular_regression(b).gradient_covariance(start).trace()) for b in sizes]
     assert single == pytest.approx(exact[0], rel=1e-9)
     assert drawn == pytest.approx(exact, rel=0.15)
+
+
+def test_arithmetic_of_a_step_is_that_of_its_products() -> None:
+    """2 |B| n operations forwards; backwards as many, for the gradient by the weights."""
+    assert batches.cost(30, 0.1).operations == 2 * (2 * 30 * 5)

@@ -1,10 +1,16 @@
 """What a step costs, and what batches do (Dive into Deep Learning, 12.4 and 12.5)."""
 
 import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import FlopCounterMode
 
 from ravine.experiments.claims import above, below, between, equals, exact, median
 from ravine.experiments.d2l.training import BATCH, gap, over_epochs, ratios, train
@@ -17,8 +23,21 @@ from ravine.reporting.layout import Table
 
 SOURCE = "Zhang, Lipton, Li, Smola (2023), Dive into Deep Learning, 12.4, 12.5, d2l.ai"
 
-LAPS, TRIES = 7, 40
+LAPS, TRIES = 7, 20
 """How often a time is measured, and out of how many tries each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one step takes.
+
+    Args:
+        operations: floating-point operations of matrix products, forwards and backwards.
+        calls: of torch's kernels.
+    """
+
+    operations: int
+    calls: int
 
 
 @experiment("B2", "What a step costs", SOURCE)
@@ -30,7 +49,9 @@ def batches(scale: Scale, tick: Tick) -> Found:
     """
     seeds = range(scale.choose(9, 45))
     sizes = (1, 10, 50, 250, ROWS)
-    work = {b: tabular_regression(b).batch([0], 0)["targets"].numel() for b in sizes}
+    costs = {b: cost(b, 0.05) for b in sizes}
+    epochs = {b: c.operations * (ROWS // b) for b, c in costs.items()}
+    same = [cost(b, 0.0005) == c for b, c in costs.items()]
     gaps = {}
     for k, b in enumerate(sizes):
         gaps[b] = gap(train({"": partial(gradient_descent, lr=0.05)}, seeds, 3 * ROWS // b, b)[""])
@@ -41,9 +62,7 @@ def batches(scale: Scale, tick: Tick) -> Found:
     tick(0.8)
     sampled = np.array([v[1 : len(tried) + 1] for v in spread.values()])
     slopes = np.polyfit(np.log(tried), np.log(sampled.T), 1)[0]
-    epochs = _compared((BATCH, 0.05), (ROWS, 0.05))
-    rates = _compared((BATCH, 0.05), (BATCH, 0.0005))
-    growth = _growth()
+    longer = _compared(BATCH, ROWS)
     pairs = pairwise(sizes[1:])
     worst = np.max([after[small] / after[large] for small, large in pairs], axis=0)
     drawn = np.array(tried, float)
@@ -53,30 +72,46 @@ def batches(scale: Scale, tick: Tick) -> Found:
         claims=(
             exact(
                 "full-costs-n",
-                "A full step evaluates 1,500 gradients of examples for each one that a "
-                "stochastic step evaluates, and a minibatch of ten evaluates ten.",
-                work[ROWS] / work[1] * work[BATCH] / BATCH,
+                "A full step takes 1,500 times the arithmetic of a step by one row.",
+                costs[ROWS].operations / costs[1].operations,
                 equals(ROWS),
+                unit="times",
             ),
-            median(
-                "time-is-linear",
-                "Time is linear in the number of rows once there are many: from 8,192 to 65,536 "
-                "rows the slope in logarithms is 1, give or take 0.3.",
-                growth,
-                between(0.7, 1.3),
+            exact(
+                "a-batch-costs-its-size",
+                "From 1 to 1,500 rows the arithmetic of a step grows as |B|, an exponent of 1.",
+                _exponent([c.operations for c in costs.values()], sizes),
+                equals(1, 1e-9),
+            ),
+            exact(
+                "an-epoch-is-an-epoch",
+                "An epoch takes as much arithmetic in batches of any size: the most over the "
+                "least is 1.",
+                max(epochs.values()) / min(epochs.values()),
+                equals(1),
             ),
             median(
                 "small-batches-take-longer",
-                "An epoch in batches of ten takes longer than one in a single batch.",
-                epochs,
+                "Nevertheless an epoch in batches of ten takes longer than one in a single batch, "
+                "in processor time.",
+                longer,
                 above(1),
+                unit="times",
             ),
-            median(
+            exact(
+                "calls-take-the-time",
+                "What it takes more is calls: 150 times as many, one set for each step.",
+                ROWS // BATCH * costs[BATCH].calls / costs[ROWS].calls,
+                equals(ROWS / BATCH),
+                unit="times",
+            ),
+            exact(
                 "rate-costs-nothing",
-                "A rate a hundred times as large changes the time of an epoch by less than a "
-                "fifth.",
-                rates,
-                between(0.8, 1.25),
+                "A rate a hundred times as large takes the same arithmetic and the same calls, "
+                f"with batches of each of {len(sizes)} sizes.",
+                sum(same),
+                equals(len(sizes)),
+                unit="sizes",
             ),
             median(
                 "variance",
@@ -146,11 +181,11 @@ def batches(scale: Scale, tick: Tick) -> Found:
         tables={
             "cost": Table(
                 "What batches of each size cost",
-                ("rows in a batch", "gradients in a step", "steps in an epoch", "left after one"),
+                ("rows in a batch", "operations of a step", "steps in an epoch", "left after one"),
                 tuple(
                     (
                         f"{b:,}",
-                        f"{work[b]:,}",
+                        f"{costs[b].operations:,}",
                         f"{ROWS // b:,}",
                         f"{share[b]:.3g}",
                     )
@@ -161,8 +196,9 @@ def batches(scale: Scale, tick: Tick) -> Found:
             )
         },
         remark=(
-            "Times are those of NumPy on one core, as ratios: at 1,500 rows of five features a "
-            "full step takes far less than 1,500 times that of one row, for calling costs more "
+            "Arithmetic is counted in the products of torch's own linear layer, forwards and "
+            "backwards, and calls in a step of its SGD; times are those of NumPy on one core.  A "
+            "full step takes far less than 1,500 times as long as one row, for calling costs more "
             "than computing."
         ),
     )
@@ -190,24 +226,56 @@ def _variances(seed: int, sizes: tuple[int, ...], draws: int) -> np.ndarray:
     return np.array([np.square(gradients).sum(-1).mean(), *found])
 
 
-def _compared(one: tuple[int, float], other: tuple[int, float]) -> list[float]:
-    """The time of an epoch over that of another, for each lap the least of its tries.
+class _Calls(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts calls of kernels."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.count = 0
+
+    def __torch_dispatch__(
+        self,
+        func: Any,
+        types: Any,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        self.count += 1
+        return func(*args, **(kwargs or {}))
+
+
+def cost(batch: int, lr: float) -> Cost:
+    """Count what a step of torch's SGD on linear regression takes.
 
     Args:
-        one: size of batches and rate.
-        other: those of the epoch that is divided by.
+        batch: rows.
+        lr: learning rate.
     """
-    pairs = np.array([(_seconds(*one), _seconds(*other)) for _ in range(LAPS * TRIES)])
-    taken, base = _least(pairs).T
+    data = tabular_regression(batch).batch([0], 0)
+    inputs, targets = data["inputs"][0], data["targets"][0]
+    model = torch.nn.Linear(inputs.shape[1], 1, dtype=inputs.dtype)
+    optimizer = torch.optim.SGD(model.parameters(), lr=lr)
+    with FlopCounterMode(display=False) as flops, _Calls() as calls:
+        errors = model(inputs)[:, 0] - targets
+        (errors.square().mean() / 2).backward()
+        optimizer.step()
+    return Cost(flops.get_total_flops(), calls.count)
+
+
+def _exponent(values: Sequence[float], of: Sequence[int]) -> float:
+    """The slope in logarithms."""
+    return float(np.polyfit(np.log(of), np.log(values), 1)[0])
+
+
+def _compared(one: int, other: int) -> list[float]:
+    """The time of an epoch in batches of one size over that of another, the least of its tries."""
+    pairs = np.array([(_seconds(one), _seconds(other)) for _ in range(LAPS * TRIES)])
+    # laps take turns, so that no disturbance fills one of them
+    taken, base = pairs.reshape(TRIES, LAPS, 2).min(0).T
     return ratios(taken.tolist(), base.tolist())
 
 
-def _least(times: np.ndarray) -> np.ndarray:
-    """The least times of each lap; laps take turns, so that no disturbance fills one of them."""
-    return np.asarray(times.reshape(TRIES, LAPS, -1).min(0))
-
-
-def _seconds(batch: int, lr: float) -> float:
+def _seconds(batch: int) -> float:
     """Processor time of an epoch of descent."""
     design = np.column_stack([table().inputs.numpy(), np.ones(ROWS)])
     targets = table().targets.numpy()
@@ -215,22 +283,8 @@ def _seconds(batch: int, lr: float) -> float:
     started = time.thread_time()
     for first in range(0, ROWS, batch):
         rows = slice(first, first + batch)
-        x, _ = gradient_descent(x, None, _gradient(x, design[rows], targets[rows]), lr)
+        x, _ = gradient_descent(x, None, _gradient(x, design[rows], targets[rows]), 0.05)
     return time.thread_time() - started
-
-
-def _growth() -> list[float]:
-    """The exponent of the time of a full gradient over the number of rows, for each lap."""
-    counts = [2**13, 2**14, 2**15, 2**16]
-    design, targets = np.ones((counts[-1], 6)), np.ones(counts[-1])
-    x, spent = np.zeros(6), np.empty((LAPS * TRIES, len(counts)))
-    for tries in spent:
-        for k, count in enumerate(counts):
-            started = time.thread_time()
-            _gradient(x, design[:count], targets[:count])
-            tries[k] = time.thread_time() - started
-    exponents = np.polyfit(np.log(counts), np.log(_least(spent)).T, 1)[0]
-    return [float(e) for e in exponents]
 
 
 def _gradient(x: np.ndarray, rows: np.ndarray, targets: np.ndarray) -> np.ndarray:
