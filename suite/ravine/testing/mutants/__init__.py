@@ -26,7 +26,7 @@ from functools import cache
 import torch
 
 from ravine.errors import BadValue
-from ravine.testing.mutants import adaptive, curvature, first_order, moments
+from ravine.testing.mutants import adam, adaptive, curvature, first_order, moments
 from ravine.testing.mutants.mutant import Edit, Mutant, build
 
 __all__ = ["Edit", "Mutant", "build", "controls", "mutants"]
@@ -37,7 +37,7 @@ UNCHANGED = "_unchanged"
 
 @cache
 def _all() -> dict[str, Mutant]:
-    modules = (moments, first_order, adaptive, curvature)
+    modules = (adam, moments, first_order, adaptive, curvature)
     return {mutant.name: mutant for module in modules for mutant in module.MUTANTS}
 
 
