@@ -139,7 +139,7 @@ def stacked(network: Network, settings: int, seeds: int) -> dict[str, Tensor]:
     }
 
 
-def close(ours: Tensor, wanted: Tensor, tolerance: float = ROUNDING) -> None:
+def assert_close(ours: Tensor, wanted: Tensor, tolerance: float = ROUNDING) -> None:
     """Equal to rounding, relative to the largest entry."""
     scale = max(float(wanted.detach().abs().max()), 1e-3)
     torch.testing.assert_close(ours, wanted, rtol=0, atol=tolerance * scale)
@@ -152,9 +152,9 @@ def test_single_network_equals_torch_modules(network: Network) -> None:
     loss, grads = found(network, point, data)
     wanted, wanted_grads = expected(network, point, data)
     assert loss.shape == ()
-    close(loss, wanted)
+    assert_close(loss, wanted)
     for name, grad in grads.items():
-        close(grad, wanted_grads[name])
+        assert_close(grad, wanted_grads[name])
 
 
 @pytest.mark.parametrize("layout", ["plain", "seeds first"])
@@ -170,9 +170,9 @@ def test_stack_equals_torch_modules(network: Network, layout: str) -> None:
         for s in range(3):
             alone = {name: p[g, s] for name, p in point.items()}
             wanted, wanted_grads = expected(network, alone, {n: d[s] for n, d in data.items()})
-            close(losses[g, s], wanted)
+            assert_close(losses[g, s], wanted)
             for name, grad in grads.items():
-                close(grad[g, s], wanted_grads[name])
+                assert_close(grad[g, s], wanted_grads[name])
 
 
 def test_settings_share_one_seeds_data(network: Network) -> None:
@@ -184,9 +184,9 @@ def test_settings_share_one_seeds_data(network: Network) -> None:
         network, {n: p[:, 0] for n, p in point.items()}, {n: d[0] for n, d in data.items()}
     )
     assert alone.shape == (3,)
-    close(alone, losses[:, 0])
+    assert_close(alone, losses[:, 0])
     for name, grad in alone_grads.items():
-        close(grad, grads[name][:, 0])
+        assert_close(grad, grads[name][:, 0])
 
 
 def test_shared_maps_serve_all_settings() -> None:
@@ -197,12 +197,12 @@ def test_shared_maps_serve_all_settings() -> None:
     bias = torch.randn(2, 3, 5, generator=generator, dtype=torch.float64)
     shared = convolve(spread(images), weight, bias, stride=2, padding=1)
     repeated = spread(images.repeat_interleave(3, 0))
-    close(shared, convolve(repeated, weight, bias, stride=2, padding=1))
+    assert_close(shared, convolve(repeated, weight, bias, stride=2, padding=1))
     for s in range(2):
         for g in range(3):
             first = 15 * s + 5 * g
             wanted = functional.conv2d(images[s], weight[s, g], bias[s, g], 2, 1)
-            close(shared[:, first : first + 5], wanted)
+            assert_close(shared[:, first : first + 5], wanted)
 
 
 @pytest.mark.parametrize("name", ["tanh average", "resnet", "layer skip"])
@@ -224,7 +224,7 @@ def test_second_derivatives(name: str) -> None:
         for t in (step, -step)
     )
     for (n, high), hvp in zip(ahead.items(), product, strict=True):
-        close(hvp, (high - behind[n]) / (2 * step), 1e-5)
+        assert_close(hvp, (high - behind[n]) / (2 * step), 1e-5)
 
 
 @dataclass(frozen=True)
@@ -282,18 +282,18 @@ def test_policies_of_moments() -> None:
                 mean, variance = frozen[str(layer)]
                 assert norm.running_mean is not None
                 assert norm.running_var is not None
-                close(mean[0, i], norm.running_mean)
-                close(variance[0, i], norm.running_var)
+                assert_close(mean[0, i], norm.running_mean)
+                assert_close(variance[0, i], norm.running_var)
             outputs = oracle(images.double())
-            close(recomputed["test_loss"][g, s], functional.cross_entropy(outputs, labels))
+            assert_close(recomputed["test_loss"][g, s], functional.cross_entropy(outputs, labels))
             right = (outputs.argmax(1) == labels).double().mean()
             assert recomputed["accuracy"][g, s] == right
             for parameter in oracle.parameters():
                 parameter *= 1.1
             loss = functional.cross_entropy(oracle(images.double()), labels)
-            close(kept["test_loss"][g, s], loss)
+            assert_close(kept["test_loss"][g, s], loss)
             outputs = module(network, alone)(images.double())
-            close(by_batch["test_loss"][g, s], functional.cross_entropy(outputs, labels))
+            assert_close(by_batch["test_loss"][g, s], functional.cross_entropy(outputs, labels))
     assert not torch.allclose(recomputed["test_loss"], by_batch["test_loss"])
 
 

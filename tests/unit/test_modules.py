@@ -225,7 +225,7 @@ def data_of(problem: ModuleProblem, seeds: list[int], step: int = 3) -> dict[str
     return {**problem.instance(seeds), **problem.batch(seeds, step)}
 
 
-def close(ours: Tensor, wanted: Tensor) -> None:
+def assert_close(ours: Tensor, wanted: Tensor) -> None:
     """Equal to rounding in double precision."""
     torch.testing.assert_close(ours, wanted, rtol=1e-9, atol=1e-11)
 
@@ -247,9 +247,9 @@ def test_a_stack_gives_each_network_its_loss_and_gradient(name: str) -> None:
         for s in range(2):
             own = {n: t[s] for n, t in data.items()}
             loss, gradient = slopes(problem, {n: p[g, s] for n, p in point.items()}, own)
-            close(losses[g, s], loss)
+            assert_close(losses[g, s], loss)
             for n, found in gradient.items():
-                close(gradients[n][g, s], found)
+                assert_close(gradients[n][g, s], found)
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -259,10 +259,10 @@ def test_stacks_of_any_shape(name: str) -> None:
     point, data = stack(problem, 4, 2), data_of(problem, [4, 9])
     losses = problem.loss(point, data)
     folded = {n: p.reshape(2, 2, *p.shape[1:]) for n, p in point.items()}
-    close(problem.loss(folded, data), losses.view(2, 2, 2))
-    close(problem.loss({n: p[1] for n, p in point.items()}, data), losses[1])
+    assert_close(problem.loss(folded, data), losses.view(2, 2, 2))
+    assert_close(problem.loss({n: p[1] for n, p in point.items()}, data), losses[1])
     column = {n: p[:, 1] for n, p in point.items()}
-    close(problem.loss(column, {n: t[1] for n, t in data.items()}), losses[:, 1])
+    assert_close(problem.loss(column, {n: t[1] for n, t in data.items()}), losses[:, 1])
 
 
 @pytest.mark.parametrize("name", STACKED)
@@ -304,10 +304,10 @@ def test_training_is_what_the_plain_module_does(factory: Callable[[], nn.Module]
     loss, gradient = slopes(problem, point, data)
     wanted = cross_entropy(module(data["inputs"].double()), data["targets"])
     wanted.backward()
-    close(loss, wanted.detach())
+    assert_close(loss, wanted.detach())
     for n, p in module.named_parameters():
-        close(point[n], p.detach())
-        close(gradient[n], p.grad)
+        assert_close(point[n], p.detach())
+        assert_close(gradient[n], p.grad)
 
 
 @pytest.mark.parametrize(
@@ -343,10 +343,10 @@ def test_every_batch_norm_is_torchs_own(layer: Any, shape: tuple[int, ...]) -> N
         loss, gradient = slopes(problem, point, data)
         wanted = square(module(data["inputs"]), data["targets"])
         wanted.backward()
-        close(loss, wanted.detach())
-        close(gradient["weight"], module.weight.grad)
+        assert_close(loss, wanted.detach())
+        assert_close(gradient["weight"], module.weight.grad)
         tested = square(module(x[:9].double()), x[9:18].double())
-        close(problem.evaluate(point, {})["test_loss"], tested.detach())
+        assert_close(problem.evaluate(point, {})["test_loss"], tested.detach())
 
 
 def test_recomputed_moments_are_those_of_the_training_inputs() -> None:
@@ -363,8 +363,8 @@ def test_recomputed_moments_are_those_of_the_training_inputs() -> None:
     outputs = module(TEST[0].double()).detach()
     own = {n: t[0] for n, t in problem.instance([3]).items()}
     found = problem.evaluate(point, own)
-    close(found["test_loss"], cross_entropy(outputs, TEST[1]))
-    close(found["accuracy"], right(outputs, TEST[1]).double())
+    assert_close(found["test_loss"], cross_entropy(outputs, TEST[1]))
+    assert_close(found["accuracy"], right(outputs, TEST[1]).double())
 
 
 def test_the_policies_differ_where_they_should() -> None:
@@ -399,9 +399,9 @@ def test_a_layer_that_the_user_has_frozen_stays_frozen() -> None:
     data = {n: t[0] for n, t in data_of(problem, [0]).items()}
     point = {n: p.double() for n, p in problem.start(0).items()}
     wanted = cross_entropy(module(data["inputs"].double()), data["targets"])
-    close(problem.loss(point, data), wanted.detach())
+    assert_close(problem.loss(point, data), wanted.detach())
     wanted = cross_entropy(module(TEST[0].double()), TEST[1])
-    close(problem.evaluate(point, problem.instance([0]))["test_loss"], wanted.detach())
+    assert_close(problem.evaluate(point, problem.instance([0]))["test_loss"], wanted.detach())
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -418,10 +418,10 @@ def test_evaluation_is_that_of_each_network(name: str, monkeypatch: pytest.Monke
             for s in range(2):
                 own = {n: t[s] for n, t in instance.items()}
                 single = problem.evaluate({n: p[g, s] for n, p in point.items()}, own)
-                close(values[g, s], single[measure])
+                assert_close(values[g, s], single[measure])
     monkeypatch.setattr(scoring, "LIVE_FLOATS", 7 * problem.findings.width)
     for measure, values in problem.evaluate(point, instance).items():
-        close(values, found[measure])
+        assert_close(values, found[measure])
 
 
 def test_a_plain_module_is_evaluated_in_eval_mode() -> None:
@@ -432,8 +432,8 @@ def test_a_plain_module_is_evaluated_in_eval_mode() -> None:
         point = {n: p.double() for n, p in problem.start(5).items()}
         outputs = module(TEST[0].double()).detach()
         found = problem.evaluate(point, {})
-        close(found["test_loss"], cross_entropy(outputs, TEST[1]))
-        close(found["accuracy"], right(outputs, TEST[1]).double())
+        assert_close(found["test_loss"], cross_entropy(outputs, TEST[1]))
+        assert_close(found["accuracy"], right(outputs, TEST[1]).double())
     assert made(plain, test=None, accuracy=None).evaluate(problem.start(5), {}) == {}
 
 
@@ -519,7 +519,7 @@ def test_frozen_parameters_are_constants() -> None:
     wanted = cross_entropy(module(data["inputs"].double()), data["targets"])
     point = {n: p.double() for n, p in problem.start(4).items()}
     # the first layer's numbers were drawn in single precision, in both
-    close(problem.loss(point, data), wanted.detach())
+    assert_close(problem.loss(point, data), wanted.detach())
 
 
 @pytest.mark.parametrize("factory", [normalised, dropping, Branching, Noisy])

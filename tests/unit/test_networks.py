@@ -76,7 +76,7 @@ def module(network: Network, point: Point) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-def close(ours: Tensor, wanted: Tensor) -> None:
+def assert_close(ours: Tensor, wanted: Tensor) -> None:
     """Equal to rounding, relative to the largest entry."""
     scale = float(wanted.detach().abs().max())
     torch.testing.assert_close(ours, wanted, rtol=0, atol=TOLERANCE[wanted.dtype] * scale)
@@ -92,12 +92,12 @@ def test_single_network_equals_torch_modules(network: Network, dtype: torch.dtyp
     wanted = nn.functional.cross_entropy(oracle(data["inputs"].to(dtype)), data["targets"])
     wanted.backward()
     assert loss.dtype == dtype
-    close(loss, wanted.detach())
+    assert_close(loss, wanted.detach())
     parameters = list(oracle.parameters())
     assert len(parameters) == len(grads)
     for grad, parameter in zip(grads.values(), parameters, strict=True):
         assert parameter.grad is not None
-        close(grad, parameter.grad)
+        assert_close(grad, parameter.grad)
 
 
 @pytest.mark.parametrize("layout", [dict, seeds_first], ids=["plain", "seeds first"])
@@ -117,9 +117,9 @@ def test_stack_equals_singles(
                 {name: p[g, s] for name, p in point.items()},
                 {name: d[s] for name, d in data.items()},
             )
-            close(losses[g, s], alone)
+            assert_close(losses[g, s], alone)
             for name in grads:
-                close(grads[name][g, s], grad[name])
+                assert_close(grads[name][g, s], grad[name])
 
 
 @settings(max_examples=15)
@@ -145,7 +145,7 @@ def test_any_stack_of_settings_and_seeds(settings_dims: list[int], seeds: int | 
     for at in np.ndindex(stack):
         alone = {name: p[at] for name, p in point.items()}
         own = data if seeds is None else {name: d[at[-1]] for name, d in data.items()}
-        close(losses[at], network.loss(alone, own))
+        assert_close(losses[at], network.loss(alone, own))
 
 
 def test_gradient_keeps_the_layout_without_copies() -> None:

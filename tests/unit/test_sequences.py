@@ -85,7 +85,7 @@ def stacked(network: Network, settings: int, seeds: int) -> dict[str, Tensor]:
     }
 
 
-def close(ours: Tensor, wanted: Tensor, tolerance: float = ROUNDING) -> None:
+def assert_close(ours: Tensor, wanted: Tensor, tolerance: float = ROUNDING) -> None:
     """Equal to rounding, relative to the largest entry."""
     scale = max(float(wanted.detach().abs().max()), 1e-3)
     torch.testing.assert_close(ours, wanted, rtol=0, atol=tolerance * scale)
@@ -105,10 +105,10 @@ def test_networks_equal_torch_modules(network: Network) -> None:
             wanted, wanted_grads = expected(network, alone, own)
             single, single_grads = found(network, alone, own)
             for loss in (losses[g, s], of_seed[g], single):
-                close(loss, wanted)
+                assert_close(loss, wanted)
             for name, grad in wanted_grads.items():
                 for ours in (grads[name][g, s], of_seed_grads[name][g], single_grads[name]):
-                    close(ours, grad)
+                    assert_close(ours, grad)
 
 
 def test_second_derivatives(network: Network) -> None:
@@ -128,7 +128,7 @@ def test_second_derivatives(network: Network) -> None:
         for t in (1e-5, -1e-5)
     )
     for (n, high), hvp in zip(ahead.items(), product, strict=True):
-        close(hvp, (high - behind[n]) / 2e-5, 1e-6)
+        assert_close(hvp, (high - behind[n]) / 2e-5, 1e-6)
 
 
 def test_copy_shows_symbols_then_asks_for_them() -> None:
@@ -156,7 +156,7 @@ def test_adding_marks_one_number_in_each_half() -> None:
     assert (marks.sum((0, 1)) > 0).all()
     assert numbers.min() >= 0
     assert numbers.max() <= 1
-    close(data["targets"][..., 0], (numbers * marks).sum(-1), 1e-6)
+    assert_close(data["targets"][..., 0], (numbers * marks).sum(-1), 1e-6)
 
 
 def test_error_without_memory() -> None:

@@ -111,7 +111,7 @@ def stacked(network: Network, settings: int, seeds: int) -> dict[str, Tensor]:
     }
 
 
-def close(ours: Tensor, wanted: Tensor, tolerance: float = ROUNDING) -> None:
+def assert_close(ours: Tensor, wanted: Tensor, tolerance: float = ROUNDING) -> None:
     """Equal to rounding, relative to the largest entry."""
     scale = max(float(wanted.detach().abs().max()), 1e-3)
     torch.testing.assert_close(ours, wanted, rtol=0, atol=tolerance * scale)
@@ -131,10 +131,10 @@ def test_networks_equal_torch_modules(network: Network) -> None:
             wanted, wanted_grads = expected(network, alone, own)
             single, single_grads = found(network, alone, own)
             for loss in (losses[g, s], of_seed[g], single):
-                close(loss, wanted)
+                assert_close(loss, wanted)
             for name, grad in wanted_grads.items():
                 for ours in (grads[name][g, s], of_seed_grads[name][g], single_grads[name]):
-                    close(ours, grad)
+                    assert_close(ours, grad)
 
 
 def test_second_derivatives(network: Network) -> None:
@@ -154,7 +154,7 @@ def test_second_derivatives(network: Network) -> None:
         for t in (1e-5, -1e-5)
     )
     for (n, high), hvp in zip(ahead.items(), product, strict=True):
-        close(hvp, (high - behind[n]) / 2e-5, 1e-5)
+        assert_close(hvp, (high - behind[n]) / 2e-5, 1e-5)
 
 
 def test_predictions_see_no_later_letter(network: Network) -> None:
@@ -182,9 +182,9 @@ def test_evaluation_equals_torch_modules() -> None:
         oracle = Oracle(network.model, {n: p[0, s] for n, p in point.items()})
         with torch.no_grad():
             logits = oracle(inputs).flatten(0, 1)
-        close(result["test_loss"][0, s], functional.cross_entropy(logits, targets.flatten()))
+        assert_close(result["test_loss"][0, s], functional.cross_entropy(logits, targets.flatten()))
         right = (logits.argmax(1) == targets.flatten()).double().mean()
-        close(result["accuracy"][0, s], right, 1e-4)
+        assert_close(result["accuracy"][0, s], right, 1e-4)
 
 
 def test_windows_lie_in_their_part_of_the_text() -> None:
