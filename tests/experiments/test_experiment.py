@@ -172,3 +172,20 @@ def test_command_refuses_unknown_names(capsys: pytest.CaptureFixture[str]) -> No
         main(["reproduce", "A99"])
     assert ended.value.code == 2
     assert "unknown experiment `A99`" in capsys.readouterr().err
+
+
+def test_interrupted_run_keeps_what_is_finished(
+    sample: Experiment, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The page of the experiment before is written, and the message says so."""
+
+    def stopped(scale: Scale, tick: Tick) -> Found:
+        """It is stopped."""
+        raise KeyboardInterrupt
+
+    registry.experiment("Z2", "Stopped", "Nobody (2026)")(stopped)
+    with pytest.raises(SystemExit) as ended:
+        main(["reproduce", "all", "--jobs", "1", "--out", str(tmp_path)])
+    assert ended.value.code == 130
+    assert "pages of what is finished are written" in capsys.readouterr().err
+    assert (tmp_path / "Z1.md").is_file()

@@ -201,6 +201,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         given = list(sys.argv[1:] if arguments is None else arguments)
         if given[:1] == ["landscape"] and given[1:2] != ["plane"]:
             kept = "figures and tables are written at the end, so there are none yet"
+        if given[:1] == ["reproduce"]:
+            kept = "pages of what is finished are written, name the others to go on"
         if given[:1] in (["check"], ["baseline"]):
             kept = "nothing is written before the end, repeat the command to have it"
         complain.print(f"ravine: interrupted; {kept}")

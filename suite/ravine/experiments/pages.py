@@ -72,7 +72,10 @@ def index(subjects: Sequence[Experiment], records: Mapping[str, Record]) -> str:
     """
     count = Counter(s.standing for r in records.values() for s in r.claims.values())
     total = sum(count.values())
-    words = ", ".join(f"{count[s]} {s.value}" for s in Standing)
+    words = (
+        f"{count[Standing.HOLDS]} hold, {count[Standing.FAILS]} do not hold here, "
+        f"{count[Standing.UNDECIDED]} are undecided"
+    )
     minutes = sum(r.seconds for r in records.values()) / 60
     head = (
         f"{len(records)} experiments make {total} claims: {words}. Made by `{COMMAND}`, "
