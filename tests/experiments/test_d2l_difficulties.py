@@ -9,7 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import integrate
 
-from ravine.experiments.d2l import convexity, curvature, difficulties, minima
+from ravine.experiments.d2l import (
+    convexity,
+    copies,
+    dimension,
+    kinds,
+    minima,
+    plateau,
+    risk,
+    saddle,
+)
 from ravine.experiments.running import only
 from ravine.landscape.sources import surface
 from ravine.landscape.surface import loss
@@ -21,7 +30,7 @@ from ravine.problems.draws import generator
 def test_plateau_time_solves_the_flow(x: float) -> None:
     """The time from x down to 0 is the integral of 1 / slope."""
     expected, _ = integrate.quad(lambda s: 1 / (1 - math.tanh(s) ** 2), 0, x)
-    assert difficulties.plateau_time(x) == pytest.approx(expected, rel=1e-6, abs=1e-9)
+    assert plateau.plateau_time(x) == pytest.approx(expected, rel=1e-6, abs=1e-9)
 
 
 @given(power=st.floats(0.5, 15), rate=st.floats(0.01, 0.3))
@@ -31,13 +40,13 @@ def test_leaving_time_counts_the_steps_of_a_loop(power: float, rate: float) -> N
     y, steps = push, 0
     while y < 1 - 1e-9:
         y, steps = y + rate * 2 * y, steps + 1
-    (found,) = difficulties.leaving_time(np.array([push]), rate)
+    (found,) = saddle.leaving_time(np.array([push]), rate)
     assert abs(found - steps) <= (1 if abs(y - 1) < 1e-6 else 0)
 
 
 def test_first_falls_are_those_of_a_loop() -> None:
     """On x^2 - y^2 from (1, 0.1) descent at 0.1 is below -1 when a plain loop is."""
-    (found,), _ = difficulties.first_falls(
+    (found,), _ = saddle.first_falls(
         [analytic("saddle")], {"sgd": only("sgd(lr=0.1)")}, [0, 1], 200
     )
     for seed in (0, 1):
@@ -52,7 +61,7 @@ def test_layer_gradients_are_those_of_backward() -> None:
     """A linear perceptron of two layers, differentiated by hand."""
     id = "deep_mlp(depth=2, width=8, activation=tanh, init=xavier)"
     net = problem(id)
-    rows = difficulties.layer_gradients(id, [3])
+    rows = plateau.layer_gradients(id, [3])
     ground = surface(net, seed=3, examples=256)
     point = {n: p.double().requires_grad_() for n, p in net.start(3).items()}
     inputs, targets = (ground.parts[0].data[n] for n in ("inputs", "targets"))
@@ -66,19 +75,19 @@ def test_layer_gradients_are_those_of_backward() -> None:
 @pytest.mark.parametrize("n", [1, 2, 3, 5])
 def test_pivots_say_what_eigenvalues_say(n: int) -> None:
     """A matrix has as many positive eigenvalues as its elimination has positive pivots."""
-    (m,) = curvature.gaussian(n, 20_000)
+    (m,) = dimension.gaussian(n, 20_000)
     counts = (np.linalg.eigvalsh(m.transpose(2, 0, 1)) > 0).sum(1)
-    assert np.array_equal(curvature.positives(m), counts)
+    assert np.array_equal(dimension.positives(m), counts)
 
 
 def test_gaussian_matrices_have_the_variances_of_the_ensemble() -> None:
     """2 on the diagonal and 1 off it, to 6 standard errors; uniform entries are symmetric."""
-    (m,) = curvature.gaussian(3, 50_000)
+    (m,) = dimension.gaussian(3, 50_000)
     assert np.array_equal(m, m.transpose(1, 0, 2))
     error = 6 * math.sqrt(2 / 50_000)
     assert abs(m[1, 1].var() / 2 - 1) < error
     assert abs(m[0, 2].var() - 1) < error
-    (u,) = curvature.uniform(3, 10)
+    (u,) = dimension.uniform(3, 10)
     assert np.array_equal(u, u.transpose(1, 0, 2))
 
 
@@ -94,13 +103,13 @@ def test_exact_probabilities_are_integrals_of_the_density(n: int) -> None:
     density = np.prod(gaps, 0) * np.exp(-np.sum(np.square(axes), 0) / 4) * weights
     positive = np.all(np.array(axes) > 0, 0)
     share = density[positive].sum() / density.sum()
-    assert share == pytest.approx(curvature.EXACT[n], rel=5e-3)
+    assert share == pytest.approx(dimension.EXACT[n], rel=5e-3)
 
 
 def test_second_differences_are_curvatures() -> None:
     """On x^2 - y^2 along the axes they are 2 r^2 and -2 r^2."""
     ways = torch.eye(2, dtype=torch.float64)[None]
-    bends = curvature.second_differences(
+    bends = kinds.second_differences(
         analytic("saddle"), torch.zeros(1, 2, dtype=torch.float64), ways, 0.1
     )
     assert bends[0].tolist() == pytest.approx([0.02, -0.02])
@@ -125,23 +134,23 @@ def test_noise_of_a_batch_falls_as_its_root() -> None:
 
 def test_empirical_minimum_is_that_of_a_loop() -> None:
     """One sample is drawn again and minimised by evaluating the mean of its examples."""
-    place, excess, optimism = minima.minimised(25, 3, 1)
+    place, excess, optimism = risk.minimised(25, 3, 1)
     draws = generator("sample", 25, 1).standard_normal((3, 25, 2))
     x = np.linspace(-1, 2, 3001)
-    risk = x * np.cos(np.pi * x)
+    base = x * np.cos(np.pi * x)
     for k, sample in enumerate(draws):
         waves = [a * np.cos(5 * np.pi * x) + b * np.sin(5 * np.pi * x) for a, b in sample]
-        seen = risk + np.mean(waves, 0)
+        seen = base + np.mean(waves, 0)
         lowest = int(seen.argmin())
         assert place[k] == x[lowest]
-        assert excess[k] == pytest.approx(risk[lowest] - risk.min())
-        assert optimism[k] == pytest.approx(risk[lowest] - seen.min())
+        assert excess[k] == pytest.approx(base[lowest] - base.min())
+        assert optimism[k] == pytest.approx(base[lowest] - seen.min())
 
 
 def test_copies_of_a_minimum_have_one_function() -> None:
     """Two tanh units: two exchanges, eight copies with signs, outputs equal by hand."""
-    (place, *_) = minima.minima(2, 1)
-    found = minima.orbit(2, place)
+    (place, *_) = copies.minima(2, 1)
+    found = copies.orbit(2, place)
     assert (found.exchanged, found.flipped, found.others) == (2, 8, 0)
     inputs = torch.randn(5, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
 
@@ -157,7 +166,7 @@ def test_copies_of_a_minimum_have_one_function() -> None:
 def test_different_points_ignore_rounding() -> None:
     """A point and itself but for the last bits are one."""
     points = torch.tensor([[1.0, 2.0], [1.0 + 1e-12, 2.0], [2.0, 1.0]], dtype=torch.float64)
-    assert minima.different(points) == 2
+    assert copies.different(points) == 2
 
 
 def test_reparametrised_surface_is_the_same_function() -> None:

@@ -15,7 +15,7 @@ from ravine.engine.network_grid import run_network_grid
 from ravine.engine.probe import probe
 from ravine.engine.watch import Runs
 from ravine.experiments.claims import above, below, exact, median, share
-from ravine.experiments.d2l.difficulties import SOURCE, Begun, begun
+from ravine.experiments.d2l.setting import SOURCE, Begun, begun
 from ravine.experiments.experiment import Found, Scale, Tick, experiment
 from ravine.experiments.running import only
 from ravine.landscape.operators import hessian, hessians

@@ -13,7 +13,7 @@ from ravine.engine.grid import run_grid
 from ravine.engine.probe import probe
 from ravine.engine.walk import walk
 from ravine.experiments.claims import above, below, between, equals, exact, median
-from ravine.experiments.d2l.difficulties import FAMILIES
+from ravine.experiments.d2l.setting import FAMILIES
 from ravine.experiments.d2l.training import (
     EPOCH,
     by_torch,
