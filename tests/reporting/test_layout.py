@@ -172,3 +172,12 @@ def test_wrong_shape_is_refused(rows: tuple[tuple[str, ...], ...], align: tuple[
     """Rows and alignments must fit the columns."""
     with pytest.raises(BadValue, match=r"`t`"):
         Table("t", ("a", "b"), rows, "", align)  # type: ignore[arg-type]
+
+
+def test_sentences_are_broken_in_the_terminal() -> None:
+    """A long sentence takes several lines, and a long id none but its own."""
+    sentence = "a sentence that says far more than a line of a table may hold beside others"
+    table = Table("Title", ("claim", "n"), ((sentence, "1"), ("id_" * 30, "2")))
+    lines = render(table, "terminal").splitlines()[2:]
+    assert " ".join(line[:50].strip() for line in lines[2:4]) == sentence
+    assert lines[4].startswith("id_" * 30)

@@ -31,6 +31,7 @@ EMPTY = "no rows"
 """What stands for the body of a table without rows."""
 
 _WIDTH = 88
+_SENTENCE = 50
 _MARKDOWN_SPECIAL = re.compile(r"([\\|*<>`])")
 
 
@@ -128,11 +129,17 @@ def _terminal(table: Table) -> str:
     elif len(table.columns) > 1 and len(groups) <= len(rows) / 2:
         body = _grouped(table, rows)
     else:
-        body = _body("simple", rows, list(table.columns), table.sides)
+        broken = [[_broken(first), *rest] for first, *rest in rows]
+        body = _body("simple", broken, list(table.columns), table.sides)
     parts = [table.title, "", body]
     if table.footer:
         parts += ["", textwrap.fill(table.footer, _WIDTH, break_on_hyphens=False)]
     return "\n".join(parts) + "\n"
+
+
+def _broken(text: str) -> str:
+    """A sentence over several lines; what has no spaces stays whole."""
+    return "\n".join(textwrap.wrap(text, _SENTENCE, break_long_words=False, break_on_hyphens=False))
 
 
 def _grouped(table: Table, rows: list[list[str]]) -> str:
