@@ -13,6 +13,7 @@ from ravine.optimizers.catalogue import method
 from ravine.optimizers.space import trials
 from ravine.problems.analytic import Analytic
 from ravine.problems.catalogue import problem as built
+from ravine.problems.networks.images import ImageSupply
 from ravine.problems.networks.network import Network
 from ravine.records.schema import NEVER
 
@@ -71,6 +72,20 @@ def network(id: str) -> Network:
     found = built(id)
     assert isinstance(found, Network)
     return found
+
+
+def on_fewer(net: Network, *, count: int = 0, calibrated: int = 0) -> Network:
+    """A network on fewer images, the first ones; 0 leaves as many as there are.
+
+    Args:
+        net: of images.
+        count: that it trains on.
+        calibrated: over which moments of batch normalisation are recomputed.
+    """
+    supply = net.supply
+    assert isinstance(supply, ImageSupply)
+    fewer = replace(supply, count=count or supply.count, calibrated=calibrated or supply.calibrated)
+    return replace(net, supply=fewer)
 
 
 def stretch(tick: Callable[[float], None], first: float, length: float) -> Callable[[float], None]:
