@@ -20,6 +20,7 @@ from ravine.experiments.d2l import (
     saddle,
 )
 from ravine.experiments.running import only
+from ravine.landscape.operators import hessians
 from ravine.landscape.sources import surface
 from ravine.landscape.surface import loss
 from ravine.problems.catalogue import analytic, problem
@@ -187,3 +188,11 @@ def test_lowest_is_relative_to_the_largest_in_size() -> None:
     """A flat point has nothing negative."""
     rows = torch.tensor([[-4.0, 2.0], [1.0, 2.0], [0.0, 0.0]], dtype=torch.float64)
     assert convexity.lowest(rows).tolist() == [-1.0, 0.5, 0.0]
+
+
+@pytest.mark.parametrize(("depth", "wanted"), [(2, [-1, 1]), (3, [0] * 3), (4, [0] * 4)])
+def test_eigenvalues_of_linear_layers_at_the_origin(depth: int, wanted: list[int]) -> None:
+    """-1 and 1 for two layers; for more, every second derivative vanishes."""
+    ground = surface(kinds.linear_layers(depth))
+    (bend,) = hessians(ground, torch.zeros(1, depth, dtype=torch.float64))
+    assert torch.linalg.eigvalsh(bend).tolist() == pytest.approx(wanted, abs=1e-14)

@@ -52,6 +52,7 @@ def classification(scale: Scale, tick: Tick) -> Found:
     odd = [analytic(name) for name in ("monkey_saddle", "fold")]
     labels = [str(c.label) for c in (bowl, ridge, *map(_at_origin, odd))]
     strict = str(_at_origin(analytic("saddle")).label)
+    nets = [str(_at_origin(linear_layers(depth)).label) for depth in (2, 3, 4)]
     outcomes = [str(c.settled.outcome) if c.settled else "" for c in (bowl, ridge)]
     apart = float(np.abs(bowl.eigenvalues - ridge.eigenvalues).max())
     shown = analytic("six_hump_camel")
@@ -103,6 +104,17 @@ def classification(scale: Scale, tick: Tick) -> Found:
                 labels.count("degenerate") + (strict == "saddle"),
                 equals(5),
                 unit="of 5",
+            ),
+            exact(
+                "linear-networks",
+                "So with networks: for two linear layers, (x1 x2 - 1)^2 / 2, the origin is a "
+                "saddle, and for three and four it is degenerate.",
+                [
+                    n == w
+                    for n, w in zip(nets, ("saddle", "degenerate", "degenerate"), strict=True)
+                ].count(True),
+                equals(3),
+                unit="of 3",
             ),
         ),
         figures={
@@ -190,6 +202,19 @@ def quartic(sign: float) -> Analytic:
     facts = Facts(critical_points=critical(Kind.DEGENERATE, (0.0, 0.0, 0.0)))
     name = f"x² {'+' if sign > 0 else '-'} y⁴"
     return Analytic(f=f, dim=2, domain=(-2.0, 2.0), spread=0.0, facts=facts, name=name)
+
+
+def linear_layers(depth: int) -> Analytic:
+    """(x1 x2 ... - 1)^2 / 2: linear layers of one unit each, on one example.
+
+    Args:
+        depth: layers.
+    """
+
+    def f(x: Float[Tensor, "*stack n"]) -> Float[Tensor, "*stack"]:
+        return (x.prod(-1) - 1).square() / 2
+
+    return Analytic(f=f, dim=depth, domain=(-2.0, 2.0), name=f"{depth} linear layers")
 
 
 def _at_origin(problem: Analytic) -> Classification:
