@@ -32,8 +32,8 @@ CALIBRATED = (
 
 LEFT_OUT = (
     "A perceptron on MNIST stands in for the paper's NIN and VGG on CIFAR-10.  All {n} families "
-    "of torch whose runs can share a tensor, each at one usual rate that was not tuned; L-BFGS, "
-    "Muon and SparseAdam are left out."
+    "of torch that train it in minibatches, each at one usual rate that was not tuned: L-BFGS "
+    "wants exact gradients, Muon takes no biases, and SparseAdam no dense gradients."
 )
 
 
