@@ -151,6 +151,7 @@ def test_forcing_a_level_that_is_too_high_changes_bits() -> None:
     assert right != wrong
 
 
+@pytest.mark.slow
 def test_a_formula_that_rounds_by_shape_is_blamed_itself(tmp_path: Path) -> None:
     """A user's `sum` and `sigmoid` are found out; neither methods nor neighbours pay for it."""
     path = tmp_path / "mine.py"

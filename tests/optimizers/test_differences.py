@@ -85,7 +85,14 @@ def test_what_is_listed_as_the_same_follows_the_same_trajectory(pair: Pair) -> N
     assert measured(*pair, steps=LONG).deviation <= SAME
 
 
-@pytest.mark.parametrize("pair", DIFFERENT, ids=label)
+@pytest.mark.parametrize(
+    "pair",
+    [
+        pytest.param(pair, marks=[pytest.mark.slow] if k % 2 else [])
+        for k, pair in enumerate(DIFFERENT)
+    ],
+    ids=label,
+)
 def test_a_named_difference_is_there_and_is_the_only_one(pair: Pair) -> None:
     """The runs part within a few steps, and are the same with the named cause undone."""
     installed(pair[0].reference, pair[1].id)

@@ -23,6 +23,7 @@ SLOW = {"pytorch_optimizer.spectralsphere"}
 """Takes a second for each step on a matrix: it bisects with matrix signs."""
 
 
+@pytest.mark.slow
 def test_at_least_120_of_pytorch_optimizers_run() -> None:
     """Of the 128 that pytorch-optimizer 4.1 supports, 126 step; the others say why not."""
     names = methods.tagged("pytorch-optimizer")

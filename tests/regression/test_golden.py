@@ -48,13 +48,19 @@ def excess(baseline: Baseline, candidate: Method, dtype: torch.dtype = torch.flo
     )
 
 
+ROOTS = ("sgd", "heavy_ball", "adagrad", "adadelta", "rmsprop", "adam", "adamw", "rprop", "lion")
+"""Families whose shipped traces every change is held to; variants are among the slow tests."""
+
+
 def decided(name: str, candidate: Method, *names: str, **more: Any) -> list[Decision]:
     """What the gate decides on the traces at a method's own hyperparameters."""
     known = golden_of(name, *names, every=False)
     return list(golden.decide(Case(method=candidate, baseline=known, claim=method(name), **more)))
 
 
-@pytest.mark.parametrize("name", all_shipped())
+@pytest.mark.parametrize(
+    "name", [n if n in ROOTS else pytest.param(n, marks=pytest.mark.slow) for n in all_shipped()]
+)
 def test_shipped_traces_hold(name: str) -> None:
     """Every method that a baseline is shipped of still goes its way at its own hyperparameters."""
     known = shipped(name)
@@ -193,7 +199,9 @@ CHANGES = {
 }
 
 
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize(
+    "dtype", [torch.float64, pytest.param(torch.float32, marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("what", CHANGES)
 def test_changes_are_caught(what: str, dtype: torch.dtype) -> None:
     """The smallest changes of interest are many tolerances away, in either precision."""

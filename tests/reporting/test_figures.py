@@ -57,7 +57,9 @@ def every_figure(runs: pl.DataFrame) -> dict[str, Figure]:
     }
 
 
-@pytest.mark.parametrize("methods", [(), ("adam",), ("adam", "sgd")], ids=len)
+@pytest.mark.parametrize(
+    "methods", [(), pytest.param(("adam",), marks=pytest.mark.slow), ("adam", "sgd")], ids=len
+)
 def test_same_frames_give_the_same_bytes(build: Runs, methods: tuple[str, ...]) -> None:
     """Drawn twice, and saved in another order, every figure is the same SVG and the same PNG."""
     runs = build(methods=methods)

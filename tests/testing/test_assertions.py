@@ -536,6 +536,7 @@ def test_unchanged_needs_a_baseline_and_gates() -> None:
         assert_unchanged("sgd", Baseline(method="sgd", versions={}), gates=["golden trace"])
 
 
+@pytest.mark.slow
 def test_unchanged_lists_what_differs() -> None:
     """A class at twice the rate parts from the golden traces of its parent; the parent does not."""
     from ravine.regression import golden

@@ -38,7 +38,13 @@ def test_the_index_holds_every_method() -> None:
 
 
 @FITS
-@pytest.mark.parametrize("name", [item.name for item in read().methods if not item.needs])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] if k % 3 else [])
+        for k, name in enumerate(item.name for item in read().methods if not item.needs)
+    ],
+)
 def test_what_the_index_says_of_a_method_is_found_again(name: str) -> None:
     """Trying a method shows what the file holds."""
     (item,) = (item for item in read().methods if item.name == name)

@@ -105,6 +105,7 @@ def test_adam_goes_to_the_worst_point_and_amsgrad_to_the_best() -> None:
     assert ends["sgd"].max() < -0.5
 
 
+@pytest.mark.slow
 def test_adam_drifts_to_the_worst_point_on_the_papers_example() -> None:
     """With 1010 x and -10 x, 64 seeds: Adam's mean is near +1, AMSGrad's is not (|z| > 5).
 
