@@ -16,28 +16,7 @@ from ravine.regression.baseline import Race, Trace, versions
 CHECKING = import_module("ravine.regression.check")
 """The module, which the function of its name hides."""
 
-ADAMS = """
-import torch
-
-
-class Fine(torch.optim.Adam):
-    pass
-
-
-class Wrong(torch.optim.Adam):
-    def step(self, closure=None):
-        loss = super().step(closure)
-        with torch.no_grad():
-            for group in self.param_groups:
-                for p in group["params"]:
-                    p.mul_(0.999)
-        return loss
-
-
-class Stuck(torch.optim.Adam):
-    def step(self, closure=None):
-        raise RuntimeError("the belt is off")
-"""
+ADAMS = Path(__file__).with_name("adams.py").read_text()
 
 KEPT = Baseline(
     method="adam",
@@ -236,10 +215,10 @@ def test_a_method_in_single_precision_is_checked_in_it(place: Path) -> None:
     """The report says in which precision the candidate stepped."""
     (place / "single.py").write_text(
         ADAMS.replace(
-            "    pass",
+            '    """Adam as it is."""\n',
             "    def step(self, closure=None):\n"
             "        assert self.param_groups[0]['params'][0].dtype is not torch.float64\n"
-            "        return super().step(closure)",
+            "        return super().step(closure)\n",
         )
     )
     assert hold("single.py:Fine").dtype == "float32"

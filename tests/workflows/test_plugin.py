@@ -22,23 +22,7 @@ REWRITE = "pytest.PytestAssertRewriteWarning"
 pytest_plugins = ["pytester"]
 pytestmark = pytest.mark.filterwarnings(f"ignore::{REWRITE}")
 
-OPTIMIZERS = """
-import torch
-
-
-class Fine(torch.optim.Adam):
-    pass
-
-
-class Wrong(torch.optim.Adam):
-    def step(self, closure=None):
-        loss = super().step(closure)
-        with torch.no_grad():
-            for group in self.param_groups:
-                for p in group["params"]:
-                    p.mul_(0.999)
-        return loss
-"""
+OPTIMIZERS = Path(__file__).with_name("adams.py").read_text()
 
 
 @pytest.fixture
