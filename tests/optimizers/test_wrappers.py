@@ -248,6 +248,18 @@ def test_sam_comes_back_to_the_bit_and_rests_at_critical_points():
         assemble(only("sam(sgd(lr=0.1))"), rest).step()
 
 
+def test_sam_that_maximises_is_sam_that_minimises_the_negative():
+    """What is worse lies downhill there; other parameters of the same optimizer still climb."""
+    ways = []
+    for sign in (1.0, -1.0):
+        up, down = leaf(draw(1, 2)), leaf(draw(2, 2))
+        groups = [{"params": [up], "maximize": sign < 0}, {"params": [down]}]
+        optimizer = SharpnessAware(torch.optim.SGD(groups, lr=0.01), rho=0.3)
+        drive(optimizer, [up, down], lambda a, b, s=sign: s * a.sin().sum() + b.sin().sum(), 5)
+        ways.append((up.tolist(), down.tolist()))
+    assert ways[0] == ways[1]
+
+
 def test_sam_around_a_search_gives_it_perturbed_gradients():
     """L-BFGS's first step goes down the gradient at x + e, in both of its evaluations."""
     p = leaf([3.0, -1.0])

@@ -20,8 +20,9 @@ class SharpnessAware(Composite):
 
     e = rho g / |g|, the norm over all parameters; adaptive: e = rho T^2 g / |T g| with
     T = |x| by coordinate (the paper's, without the constant that its code adds to T).  Where
-    the norm is 0, so is e: at a critical point nothing is divided.  Both gradients are of
-    the same batch, so that a step costs two evaluations.  The loss is that at x.
+    the norm is 0, so is e: at a critical point nothing is divided.  Where the base maximises
+    e points downhill.  Both gradients are of the same batch, so that a step costs two
+    evaluations.  The loss is that at x.
 
     Args:
         part: the base's optimizer.
@@ -95,7 +96,13 @@ class SharpnessAware(Composite):
     @torch.no_grad()
     def _climb(self) -> list[tuple[torch.Tensor, torch.Tensor]]:
         """Move the parameters by e, and say where they were."""
-        moved = [(p, p.grad) for p in held(self) if p.grad is not None]
+        # what is maximised is worse where it is lower
+        worse = [-1.0 if g.get("maximize") else 1.0 for g in self.param_groups for _ in g["params"]]
+        moved = [
+            (p, sign * p.grad)
+            for p, sign in zip(held(self), worse, strict=True)
+            if p.grad is not None
+        ]
         before = [(p, p.detach().clone()) for p, _ in moved]
         if not moved:
             return before
