@@ -1,11 +1,14 @@
 """Which contracts each method keeps, which it breaks, and what could not be looked at.
 
-    python benchmarks/contracts.py
+    python benchmarks/contracts.py [METHOD ...]
 
-Every method is held to every contract without a baseline, two processes at a time.  Writes
+Every method, or those that are named, is held to every contract without a baseline, two
+processes at a time; lines of others stay.  Writes
 `reports/tables/contracts.md`, what is broken and by whom, and `contracts.csv`, all of it.
 """
 
+import csv
+import sys
 from collections import Counter, defaultdict
 from concurrent.futures import ProcessPoolExecutor
 from importlib.metadata import version
@@ -75,11 +78,18 @@ def summary(found: list[Row]) -> Table:
     )
 
 
-def main() -> None:
-    """Hold everything to everything and write the tables."""
+def main(names: list[str]) -> None:
+    """Hold everything, or what is named, to everything and write the tables."""
+    chosen = names or list(methods)
+    known: dict[str, list[Row]] = defaultdict(list)
+    if names:
+        with (OUT / "contracts.csv").open(newline="") as lines:
+            for name, contract, status, seen in list(csv.reader(lines))[1:]:
+                known[name].append((name, contract, status, seen))
     # a fork would take over torch's threads
     with ProcessPoolExecutor(2, get_context("spawn")) as pool:
-        write([row for part in pool.map(rows, list(methods)) for row in part])
+        known |= dict(zip(chosen, pool.map(rows, chosen), strict=True))
+    write([row for name in methods for row in known[name]])
 
 
 def write(found: list[Row]) -> None:
@@ -92,4 +102,4 @@ def write(found: list[Row]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])
