@@ -108,6 +108,7 @@ def test_pages_tell_all(sample: Experiment) -> None:
     whole = index([sample], {"Z1": stands})
     assert "1 holds, 1 does not hold here, 1 undecided" in whole
     assert "They are small." in whole
+    assert '[<img src="reproductions/Z1-line.png" alt="Numbers" width="200">]' in whole
 
 
 def test_one_failure_does_not_take_others_along(sample: Experiment) -> None:

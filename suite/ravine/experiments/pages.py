@@ -82,11 +82,18 @@ def index(subjects: Sequence[Experiment], records: Mapping[str, Record]) -> str:
         f"{minutes:.0f} minutes of one core; `ravine reproduce ID` runs one again."
     )
     rows = tuple(
-        (f"[{e.id}]({'reproductions'}/{e.id}.md)", e.line, e.source, verdicts(records[e.id]))
+        (
+            f"[{e.id}](reproductions/{e.id}.md)",
+            _thumbnail(e, records[e.id]),
+            e.line,
+            e.source,
+            verdicts(records[e.id]),
+        )
         for e in subjects
         if e.id in records
     )
-    table = Table("Experiments", ("experiment", "what is said", "source", "verdict"), rows)
+    columns = ("experiment", "picture", "what is said", "source", "verdict")
+    table = Table("Experiments", columns, rows)
     failing = [
         f"- [{id}](reproductions/{id}.md): {s.statement} Measured {measured(s)}, bound {s.region}."
         for id, r in records.items()
@@ -97,6 +104,15 @@ def index(subjects: Sequence[Experiment], records: Mapping[str, Record]) -> str:
     if failing:
         parts += ["## What does not hold here, or is undecided", "\n".join(failing)]
     return "\n\n".join(parts) + "\n"
+
+
+def _thumbnail(subject: Experiment, stands: Record) -> str:
+    """The picture that says most, small, leading to the page."""
+    if not stands.figures:
+        return ""
+    source = f"reproductions/{subject.id}-{stands.figures[0]}.png"
+    image = f'<img src="{source}" alt="{subject.title}" width="200">'
+    return f"[{image}](reproductions/{subject.id}.md)"
 
 
 def _linked(table: Table) -> str:
