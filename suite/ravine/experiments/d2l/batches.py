@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from ravine.experiments.claims import above, below, between, equals, exact, median
-from ravine.experiments.d2l.training import BATCH, gap, over_epochs, ratios, train
+from ravine.experiments.d2l.training import BATCH, gap, losses, over_epochs, ratios, train
 from ravine.experiments.experiment import Found, Scale, Tick, experiment
 from ravine.optimizers.textbook import gradient_descent
 from ravine.problems.draws import generator
@@ -151,14 +151,11 @@ def batches(scale: Scale, tick: Tick) -> Found:
         figures={
             "loss": curves_figure(
                 "Linear regression at a rate of 0.05, by size of batch",
-                Panel(
+                losses(
                     {
                         f"|B| = {b:,}": over_epochs(g, ROWS // b, max(1, 50 // b))
                         for b, g in gaps.items()
-                    },
-                    "epochs",
-                    "loss - minimum",
-                    log=("y",),
+                    }
                 ),
             ),
             "variance": curves_figure(

@@ -19,6 +19,7 @@ from ravine.experiments.d2l.training import (
     by_torch,
     ending,
     gap,
+    losses,
     over_epochs,
     ratios,
     rises,
@@ -35,7 +36,7 @@ from ravine.optimizers.space import trials
 from ravine.optimizers.textbook import Rule, gradient_descent
 from ravine.problems.analytic import Analytic
 from ravine.problems.catalogue import analytic
-from ravine.reporting.curves import Panel, curves_figure
+from ravine.reporting.curves import curves_figure
 from ravine.reporting.paths import paths_figure, paths_film
 
 SOURCE_RATES = "Zhang, Lipton, Li, Smola (2023), Dive into Deep Learning, 12.11, d2l.ai"
@@ -121,12 +122,7 @@ def decay(scale: Scale, tick: Tick) -> Found:
         figures={
             "loss": curves_figure(
                 "Dividing the rate by ten after each epoch, in batches of ten",
-                Panel(
-                    {label: over_epochs(g) for label, g in gaps.items()},
-                    "epochs",
-                    "loss - minimum",
-                    log=("y",),
-                ),
+                losses({label: over_epochs(g) for label, g in gaps.items()}),
             )
         },
         tables={"runs": summary("Constant and falling rates", gaps, "Three epochs of 150 steps.")},
@@ -249,12 +245,7 @@ def momentum(scale: Scale, tick: Tick) -> Found:
             "families": paths_figure(bowl, every, said, apart=True),
             "loss": curves_figure(
                 "Momentum and rate in linear regression, batches of ten",
-                Panel(
-                    {label: over_epochs(values) for label, values in gaps.items()},
-                    "epochs",
-                    "loss - minimum",
-                    log=("y",),
-                ),
+                losses({label: over_epochs(values) for label, values in gaps.items()}),
             ),
         },
         tables={"runs": summary("Momentum and rate", gaps, "Two epochs of 150 steps.")},

@@ -11,11 +11,12 @@ import numpy as np
 import torch
 from jaxtyping import Float, Float64
 
+from ravine.experiments.claims import Claim, below, exact
 from ravine.experiments.experiment import Tick
 from ravine.optimizers.textbook import Rule
 from ravine.problems.analytic import Analytic
 from ravine.problems.regression import ROWS, table, tabular_regression
-from ravine.reporting.curves import Curve
+from ravine.reporting.curves import Curve, Panel
 from ravine.reporting.layout import Table
 
 BATCH = 10
@@ -206,6 +207,22 @@ def over_epochs(values: Values, epoch: int = EPOCH, every: int = 5) -> Curve:
     """A curve over epochs, of every few steps."""
     steps = np.arange(values.shape[1])
     return Curve(steps[::every] / epoch, values[:, ::every])
+
+
+def losses(curves: Mapping[str, Curve], title: str = "") -> Panel:
+    """A plot of losses over epochs."""
+    return Panel(curves, "epochs", "loss - minimum", log=("y",), title=title)
+
+
+def as_torch(said: str, torchs: Way, own: Way) -> Claim:
+    """That torch takes the steps of a formula.
+
+    Args:
+        said: what of it.
+        torchs: points of runs by torch.
+        own: by the formula.
+    """
+    return exact("torch", said, np.abs(torchs - own).max(), below(1e-9))
 
 
 def summary(title: str, gaps: Mapping[str, Values], footer: str = "") -> Table:
