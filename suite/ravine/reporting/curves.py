@@ -118,7 +118,7 @@ def _draw(axes: Axes, panel: Panel, shown: Mapping[str, Look]) -> None:
             _plain_where_short(axis)
     counted = all(np.equal(np.mod(curve.x, 1), 0).all() for curve in panel.curves.values())
     if counted and "x" not in panel.log:
-        axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
     axes.set_xlabel(panel.x)
     axes.set_ylabel(panel.y)
     if panel.title:
