@@ -11,9 +11,9 @@ from ravine.errors import BadValue, UnknownName
 from ravine.experiments import experiment as registry
 from ravine.experiments.claims import Standing, above, below, exact, median
 from ravine.experiments.experiment import Experiment, Found, Scale, Tick, select
-from ravine.experiments.pages import index, page
+from ravine.experiments.pages import index, measured, page
 from ravine.experiments.run import run, run_all
-from ravine.experiments.standing import Record, changes, record, recorded, write_records
+from ravine.experiments.standing import Record, changes, record, recorded, stand, write_records
 from ravine.reporting.curves import Curve, Panel, curves_figure
 
 
@@ -97,6 +97,13 @@ def test_change_in_either_direction_is_seen(sample: Experiment) -> None:
 
 def _fields(thing: object) -> dict[str, object]:
     return {name: getattr(thing, name) for name in type(thing).__dataclass_fields__}  # type: ignore[attr-defined]
+
+
+def test_what_cannot_be_measured_is_not_infinite() -> None:
+    """A seed that never got there is infinite, and one of which nothing is known says so."""
+    for missing, said in ((np.inf, "3 [1, ∞]"), (np.nan, "n/a [1, n/a]")):
+        claim = median("far", "It is far.", [1.0, 2.0, 3.0, 4.0, missing], above(0))
+        assert measured(stand(claim)) == said
 
 
 def test_pages_tell_all(sample: Experiment) -> None:

@@ -59,8 +59,8 @@ def measured(claim: Stand) -> str:
     return f"{value} {claim.unit}".strip()
 
 
-def _number(value: float | None) -> str:
-    return "∞" if value is None else f"{value:.3g}"
+def _number(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:.3g}"
 
 
 def index(subjects: Sequence[Experiment], records: Mapping[str, Record]) -> str:

@@ -1,5 +1,6 @@
 """What stood when it was last written down: the verdict and measurement of every claim."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -20,7 +21,7 @@ class Stand:
     Args:
         statement: as it was written.
         standing: the verdict.
-        measured: the value, None where nothing could be measured.
+        measured: the value; `n/a` where nothing could be measured, `∞` where a run never got there.
         low: of its interval.
         high: of its interval.
         n: behind it.
@@ -31,9 +32,9 @@ class Stand:
 
     statement: str
     standing: Standing
-    measured: float | None
-    low: float | None
-    high: float | None
+    measured: float | str
+    low: float | str
+    high: float | str
     n: int
     region: str
     unit: str
@@ -62,8 +63,10 @@ class Record:
 def stand(claim: Claim) -> Stand:
     """Write a claim down."""
 
-    def number(x: float) -> float | None:
-        return float(f"{x:.4g}") if abs(x) < float("inf") else None
+    def number(x: float) -> float | str:
+        if math.isnan(x):
+            return "n/a"
+        return float(f"{x:.4g}") if math.isfinite(x) else "∞" if x > 0 else "-∞"
 
     return Stand(
         statement=claim.statement,
