@@ -7,6 +7,7 @@ from ravine.engine.walks import walks
 from ravine.experiments.lucas_2021 import (
     area,
     bent_share,
+    best,
     movement,
     perceptron,
     rank,
@@ -51,3 +52,10 @@ def test_networks_with_and_without_norm() -> None:
     seen = surface(net, examples=48).parts[0].data["inputs"]
     assert sorted(seen.sum(1).tolist()) == sorted(net.supply.calibration().sum(1).tolist())
     assert not perceptron("none", 48, 8, 16).model.normalised
+
+
+def test_the_best_of_some() -> None:
+    """Of those that count; of none there is no number."""
+    right = np.array([0.9, 0.7, 0.8])
+    assert best(right, np.array([False, True, True])) == 0.8
+    assert np.isnan(best(right, np.zeros(3, bool)))

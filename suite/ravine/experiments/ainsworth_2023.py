@@ -269,7 +269,8 @@ def one_basin(scale: Scale, tick: Tick) -> Found:
             "64; the papers train to the end, up to 32 times as wide.  Barriers are of the "
             f"training loss on {len(ALPHAS)} points of each way, {len(BESIDE)} of a repaired one, "
             "which is not straight.  Repair was first asked for at the largest width, where "
-            "matching leaves nothing to be repaired."
+            "matching leaves nothing to be repaired; and that the barrier falls with the width "
+            "became that it never rises, for it ties at 0."
         ),
     )
 

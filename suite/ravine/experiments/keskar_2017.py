@@ -175,8 +175,8 @@ def large_batches(scale: Scale, tick: Tick) -> Found:
             f"the paper takes 256 images and 10 %, five layers of 512 and batch normalisation.  "
             f"Both are taken where training loss comes nearest to {LEVEL} nats, so that nothing is "
             "said of their ends; 0.05 were tried first, which not all runs with small batches got "
-            "to.  The rate is the same for both; a larger one for large batches is another "
-            "experiment."
+            "to, with points kept less often.  The rate is the same for both; a larger one for "
+            "large batches is another experiment."
         ),
     )
 
