@@ -217,9 +217,10 @@ def weight_decay(scale: Scale, tick: Tick) -> Found:
             "and 300 epochs; batches of 0.8 and 17 % of the data for 0.3 and 16 %.  Weight decay "
             "is ten times the paper's 0.0005, for the runs are far shorter.  A first look had a "
             "constant rate, at which small batches did not settle; now it falls tenfold three "
-            "times, as in the paper.  Claims on the line through both solutions, the paper's own "
-            "picture, were added once it was drawn.  Moments of batch normalisation are "
-            "recomputed at every point."
+            "times, as in the paper.  Large batches end above the bottom all the same (see the "
+            "table), which takes from their widths.  Claims on the line through both solutions, "
+            "the paper's own picture, were added once it was drawn.  Moments of batch "
+            "normalisation are recomputed at every point."
         ),
     )
 
