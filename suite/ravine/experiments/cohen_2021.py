@@ -27,7 +27,7 @@ MOMENTUM = 0.9
 LANCZOS = 24
 """Steps to the largest eigenvalue."""
 
-LOOKS = 40
+LOOKS = 30
 """Steps of a run at which the sharpness is taken."""
 
 CALIBRATED = "1-100-1 tanh networks on 20 Chebyshev points, eight seeds at each rate"

@@ -42,7 +42,7 @@ RATE, STEPS = 1.0, 250
 DECAY = 0.01
 """Half of it times the squared norm of all parameters is added to the loss of a network."""
 
-ITERATIONS = 60
+ITERATIONS = 40
 """Of the search from each start."""
 
 SAME = 1e-6
@@ -62,7 +62,7 @@ def index_and_error(scale: Scale, tick: Tick) -> Found:
     by_rank = rank_correlation(linear)
     tick(0.1)
     seeds = range(scale.choose(5, 15))
-    each = scale.choose(20, 200)
+    each = scale.choose(16, 200)
     fields, nets = [], []
     for k, seed in enumerate(seeds):
         drawn = generator("field start", seed).uniform(-3, 3, (each, COORDINATES))
