@@ -92,15 +92,15 @@ def index_and_error(scale: Scale, tick: Tick) -> Found:
             ),
             median(
                 "field-rank",
-                f"On random fields of {COORDINATES} coordinates, sums of {WAVES} waves, it is "
-                "above 0.5.",
+                f"On random fields of {COORDINATES} coordinates, sums of {WAVES} waves, the rank "
+                "correlation is above 0.5.",
                 [rank_correlation(points) for points in waves],
                 above(0.5),
                 source=BRAY,
             ),
             median(
                 "field-minima",
-                "There the highest minimum lies below the middle saddle.",
+                "On these fields the highest minimum lies below the middle saddle.",
                 [highest_minimum(points) for points in waves],
                 below(0),
                 unit="above the median saddle",
@@ -108,13 +108,14 @@ def index_and_error(scale: Scale, tick: Tick) -> Found:
             ),
             median(
                 "network-rank",
-                f"On a tanh network on images of {CLASSES} digits it is above 0.5.",
+                f"On tanh networks on images of {CLASSES} digits the rank correlation is above "
+                "0.5.",
                 [rank_correlation(points) for points in tanh],
                 above(0.5),
             ),
             median(
                 "network-minima",
-                "There the highest minimum lies below the middle saddle.",
+                "On these networks the highest minimum lies below the middle saddle.",
                 [highest_minimum(points) for points in tanh],
                 below(0),
                 unit="above the median saddle",

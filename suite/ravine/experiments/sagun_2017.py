@@ -197,7 +197,7 @@ def bulk_and_outliers(scale: Scale, tick: Tick) -> Found:
             "told apart does not have: here nearly every example is right and the gradient small, "
             "but the loss still falls.  A first look stopped after 300 steps at a third of the "
             "rate and had MNIST alone, whose spectra fall evenly; blobs, the paper's other data, "
-            "were added then."
+            "and the claim on what few directions carry were added then."
         ),
     )
 
@@ -273,7 +273,7 @@ def _figure(found: Mapping[str, Spectrum]) -> Figure:
         for name, s in found.items()
     }
     return curves_figure(
-        "Hessians after training: their largest eigenvalues, and all of them",
+        "Eigenvalues of Hessians after training, the largest and all",
         Panel(
             top,
             "rank of the eigenvalue, from the largest",

@@ -143,14 +143,15 @@ def weight_decay(scale: Scale, tick: Tick) -> Found:
             ),
             median(
                 "filter-without",
-                "Along filter-normalised directions it looks wider without weight decay.",
+                "Along filter-normalised directions the minimum of small batches looks wider "
+                "without weight decay.",
                 ratio("filter", off),
                 above(1),
                 unit=said,
             ),
             median(
                 "filter-with",
-                "And it does with weight decay: the order stays.",
+                "Along them it does so with weight decay, too: the order stays.",
                 ratio("filter", on),
                 above(1),
                 unit=said,

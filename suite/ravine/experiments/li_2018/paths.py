@@ -97,8 +97,8 @@ def path_components(scale: Scale, tick: Tick) -> Found:
             ),
         },
         remark=(
-            f"A rectified perceptron of {size} parameters on the real MNIST, {steps} steps at a "
-            f"constant rate, of which every {every}th is kept, stands in for residual networks "
+            f"A rectified perceptron of {size:,} parameters on the real MNIST, {steps:,} steps at "
+            f"a constant rate, of which {CHECKPOINTS} are kept, stands in for residual networks "
             "on CIFAR-10 over 300 epochs with rates that fall."
         ),
     )
