@@ -150,7 +150,8 @@ def index_and_error(scale: Scale, tick: Tick) -> Found:
             "gradient and certified by all eigenvalues.  A search finds points that attract it; "
             "they are no fair sample.  A first look had no weight decay, and hardly any search "
             f"came to rest; now it is {DECAY:g}, which keeps critical points from infinity and "
-            "from lying in valleys."
+            "from lying in valleys.  Copies by symmetry count once, and descents go on until every "
+            "seed has a minimum, which some had not at first."
         ),
     )
 

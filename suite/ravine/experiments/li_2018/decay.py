@@ -220,8 +220,9 @@ def weight_decay(scale: Scale, tick: Tick) -> Found:
             "constant rate, at which small batches did not settle; now it falls tenfold three "
             "times, as in the paper.  Large batches end above the bottom all the same (see the "
             "table), which takes from their widths.  Claims on the line through both solutions, "
-            "the paper's own picture, were added once it was drawn.  Moments of batch "
-            "normalisation are recomputed at every point."
+            "the paper's own picture, were added once it was drawn, and the one on the ratio of "
+            "widths once the order had not turned round.  Moments of batch normalisation are "
+            "recomputed at every point."
         ),
     )
 
