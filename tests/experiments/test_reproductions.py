@@ -30,10 +30,12 @@ SLOW = pytest.mark.slow
 
 @pytest.mark.parametrize("id", cases())
 def test_claims_stand_as_written(id: str) -> None:
-    """Each claim comes to the verdict that the repository has for it, whichever that is."""
+    """Each claim comes to the verdict that the repository has for it, in the same words."""
     result = run(experiments()[id], Scale.QUICK)
     assert changes(id, result.claims, RECORDS.get(id)) == []
     assert set(result.pictures) == set(RECORDS[id].figures)
+    said = {claim.key: claim.statement for claim in result.claims}
+    assert said == {key: claim.statement for key, claim in RECORDS[id].claims.items()}
 
 
 def test_every_experiment_is_on_record() -> None:

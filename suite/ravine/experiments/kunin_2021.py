@@ -87,7 +87,7 @@ def zero_modes(scale: Scale, tick: Tick) -> Found:
             ),
             exact(
                 "normalised",
-                "So it does for the incoming weights of units that are batch-normalised.",
+                "It does so for the incoming weights of units that are batch-normalised, too.",
                 worst(normal[1e-5]),
                 below(1e-8),
             ),
@@ -125,8 +125,8 @@ def zero_modes(scale: Scale, tick: Tick) -> Found:
             ),
             median(
                 "balance-drifts",
-                "So at half the rate it drifts half as much in the same time: from 0.1 to 0.05 the "
-                "ratio is 2, to within a fifth.",
+                "At half the rate |w_in|^2 - |w_out|^2 drifts half as much in the same time: from "
+                "0.1 to 0.05 the ratio is 2, to within a fifth.",
                 (drifts[0] / drifts[1]).tolist(),
                 between(1.6, 2.4),
             ),

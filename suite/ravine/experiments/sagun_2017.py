@@ -182,7 +182,8 @@ def bulk_and_outliers(scale: Scale, tick: Tick) -> Found:
             ),
             median(
                 "outliers-stay",
-                "They leave the number of outliers where it is, give or take one.",
+                "Twice the units leave the number of outliers on MNIST where it is, give or take "
+                "one.",
                 np.subtract(wide.outliers, narrow.outliers).tolist(),
                 between(-1, 1),
                 unit="eigenvalues more",

@@ -79,7 +79,8 @@ def smoother(scale: Scale, tick: Tick) -> Found:
             ),
             median(
                 "beta-at-start",
-                "So is the change of the gradient by distance: over that without, it is below 1.",
+                "The change of the gradient by distance is smaller at the very start, too: over "
+                "that without, it is below 1.",
                 first["beta"],
                 below(1),
             ),

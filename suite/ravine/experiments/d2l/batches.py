@@ -136,7 +136,8 @@ def batches(scale: Scale, tick: Tick) -> Found:
             ),
             median(
                 "single-rows-fall-faster",
-                "So it goes on down to single rows: after one epoch they are lower than tens.",
+                "So it goes on down to single rows: after one epoch in batches of one the loss is "
+                "lower than in batches of ten.",
                 ratios(after[1].tolist(), after[BATCH].tolist()),
                 below(1),
             ),

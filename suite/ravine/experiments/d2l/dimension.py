@@ -123,8 +123,8 @@ def dimension(scale: Scale, tick: Tick) -> Found:
             ),
             share(
                 "largest-is-no-coin",
-                "So the largest eigenvalue of a 3 x 3 matrix is positive with probability 1/2, "
-                "to within 0.01.",
+                "Since the spectrum is symmetric the largest eigenvalue of a 3 x 3 matrix is "
+                "positive with probability 1/2, to within 0.01.",
                 int((signs[3] > 0).sum()),
                 count,
                 between(0.49, 0.51),

@@ -107,7 +107,7 @@ def decay(scale: Scale, tick: Tick) -> Found:
             ),
             median(
                 "lower-from-middle",
-                "From 0.05 it ends lower too.",
+                "From 0.05, too, the falling rate ends its third epoch lower.",
                 compared(0.05),
                 below(1),
             ),

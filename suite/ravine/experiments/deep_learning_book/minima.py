@@ -90,7 +90,7 @@ def flat_bottom(scale: Scale, tick: Tick) -> Found:
             ),
             exact(
                 "elsewhere",
-                "No two of their runs end at the same point.",
+                "No two of their runs on the flat bottom end at the same point.",
                 float(torch.pdist(ends).min()),
                 above(1e-3),
             ),
@@ -230,8 +230,8 @@ def bad_minima(scale: Scale, tick: Tick) -> Found:
             ),
             share(
                 "descent-fails-from-small",
-                "It does from weights within 1 of 0; from large ones the unit is saturated, and "
-                "what it began with remains.",
+                "On separable data it mostly does so from weights within 1 of 0, too; from large "
+                "ones the unit is saturated, and what it began with remains.",
                 mistaken,
                 len(seeds),
                 above(0.5),

@@ -122,7 +122,7 @@ def newtons_method(scale: Scale, tick: Tick) -> Found:
             ),
             share(
                 "network-free",
-                "It mostly finds the minimum instead.",
+                "Saddle-free Newton mostly finds the minimum of the network instead.",
                 freed[0],
                 n,
                 above(0.5),

@@ -186,7 +186,7 @@ def identifiability(scale: Scale, tick: Tick) -> Found:
             ),
             median(
                 "rate-differs",
-                "It is over twice as high.",
+                "From the start scaled by 8 it is over twice as high.",
                 worse[powers.index(3)],
                 above(2.0),
                 unit="times",

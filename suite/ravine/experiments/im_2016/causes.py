@@ -131,8 +131,8 @@ def causes(scale: Scale, tick: Tick) -> Found:
             ),
             median(
                 "norm-of-second",
-                "It has at least the norm that is characteristic of the second optimizer, being "
-                "nearer in norm to Adam's solution than to SGD's.",
+                "After such a switch a solution has at least the norm that is characteristic of "
+                "the second optimizer, being nearer in norm to Adam's solution than to SGD's.",
                 (to_second / to_first).tolist(),
                 below(1.0),
             ),

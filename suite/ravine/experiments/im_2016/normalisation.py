@@ -115,22 +115,23 @@ def normalisation(scale: Scale, tick: Tick) -> Found:
             ),
             median(
                 "flat-region",
-                "Without it there is a large flat region: over at least a quarter of the line the "
-                "loss stays within a tenth of the height at the top.",
+                "Without batch normalisation there is a large flat region: over at least a "
+                "quarter of the line the loss stays within a tenth of the height at the top.",
                 plain.widths(0.9),
                 above(0.25),
                 unit="of the line",
             ),
             median(
                 "flat-gradient",
-                "The gradient there is below a tenth of that at a fresh start.",
+                "The gradient in the middle of that line is below a tenth of that at a fresh "
+                "start.",
                 (slopes[0] / slopes[1]).tolist(),
                 below(0.1),
             ),
             median(
                 "does-not-move",
-                "A run that starts there does not move: less than a tenth as far as one from a "
-                "fresh start.",
+                "A run that starts in the middle does not move: less than a tenth as far as one "
+                "from a fresh start.",
                 (moved / usual).tolist(),
                 below(0.1),
             ),

@@ -72,7 +72,8 @@ def solution_map(scale: Scale, tick: Tick) -> Found:
             ),
             median(
                 "good-in-minibatches",
-                "Without Rprop, which is not meant for minibatches, the worst does.",
+                "Without Rprop, which is not meant for minibatches, the worst optimizer answers "
+                "as many right.",
                 right[without].amin(0).tolist(),
                 above(0.9),
             ),
@@ -90,8 +91,8 @@ def solution_map(scale: Scale, tick: Tick) -> Found:
             ),
             median(
                 "grouped-by-start",
-                "They lie in groups by their start: any two from one start are nearer to each "
-                "other than any of them to one from another start.",
+                "Solutions lie in groups by their start: any two from one start are nearer to "
+                "each other than any of them to one from another start.",
                 group_ratios(apart),
                 below(1.0),
             ),
@@ -176,7 +177,7 @@ def same_start(scale: Scale, tick: Tick) -> Found:
             ),
             median(
                 "all-apart",
-                f"So do any two of {len(EVERY)} optimizers.",
+                f"Any two of {len(EVERY)} optimizers do so.",
                 every.min(-1).tolist(),
                 above(0.1),
             ),

@@ -105,7 +105,8 @@ def filter_normalisation(scale: Scale, tick: Tick) -> Found:
             ),
             exact(
                 "invariant-by-unit",
-                "It does so, too, where every unit is scaled by a factor of its own.",
+                "It does so, too, on a plane of normalised directions where every unit is scaled "
+                "by a factor of its own.",
                 max(one.change(one.units) for one in normal),
                 below(1e-8),
                 unit="nats, at most",
