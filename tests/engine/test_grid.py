@@ -67,7 +67,7 @@ def test_any_run_of_any_grid_is_the_run_of_the_plain_loop(
 def test_every_formula_stacks_bit_for_bit(name: str) -> None:
     """Every formula of the catalogue gives the same bits stacked and alone."""
     one = formula(name)
-    pairs = [levelled(s) for m in ("sgd", "adam") for s in trials(method(m), 16)[4::10]]
+    pairs = [levelled(s) for m in ("sgd", "adam") for s in trials(method(m), 16)[9:10]]
     seeds = (0, 1, 2)
     grid = run_grid([one, formula("sphere")], pairs, seeds, 40)
     for g, (setting, _) in enumerate(pairs):

@@ -93,6 +93,7 @@ class Dice(torch.optim.SGD):
                 p.data += torch.randn_like(p)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("build", "needs"),
     [

@@ -545,6 +545,7 @@ def test_demands_are_those_of_the_base(bases, id, demands):
     assert capabilities(method(id)) == demands
 
 
+@pytest.mark.slow
 def test_levels():
     """Wrappers stack as far as their formula and their base do."""
     expected = {
@@ -564,6 +565,7 @@ def test_levels():
     assert probe(method("clip(muon)"), shapes) is Level.GLOBAL
 
 
+@pytest.mark.slow
 def test_grids_agree_with_the_plain_loop():
     """Stacked runs of wrappers on two formulas are those of `solve`, bit for bit."""
     ids = ["lookahead(adamw)", "ema(adam)", "clip(sgd, norm=1)", "sam(sgd, rho=0.1)"]

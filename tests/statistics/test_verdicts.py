@@ -74,6 +74,7 @@ def test_few_seeds_cannot_tell(build):
     assert (one["verdict"], one["seeds_needed"], one["low"]) == ("cannot tell", None, 0.0)
 
 
+@pytest.mark.slow
 def test_no_false_winner_under_the_null(build):
     """Equal distributions: the share of families with any winner stays below alpha.
 

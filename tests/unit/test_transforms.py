@@ -143,6 +143,7 @@ def test_stretching_bounds_the_curvature() -> None:
     assert problem.facts.strong_convexity <= found[0] <= found[-1] <= problem.facts.smoothness
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [1, 3, 10])
 def test_a_delay_lowers_the_threshold_of_plain_descent(steps: int) -> None:
     """With delayed gradients descent converges just below 2 sin(pi / (4 d + 2)) / lambda."""
