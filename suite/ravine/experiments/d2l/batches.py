@@ -260,7 +260,7 @@ def cost(batch: int, lr: float) -> Cost:
     return Cost(flops.get_total_flops(), calls.count)
 
 
-def _exponent(values: Sequence[float], of: Sequence[int]) -> float:
+def _exponent(values: Sequence[int], of: Sequence[int]) -> float:
     """The slope in logarithms."""
     return float(np.polyfit(np.log(of), np.log(values), 1)[0])
 
