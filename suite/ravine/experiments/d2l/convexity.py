@@ -267,7 +267,7 @@ def runs_loss(runs: Runs) -> list[float]:
 
 
 def _curvature_table(
-    bowls: Mapping[str, Float[np.ndarray, " n"]], nets: Mapping[str, Float[np.ndarray, " n"]]
+    bowls: Mapping[str, Float[np.ndarray, " n"]], nets: Mapping[str, Float[np.ndarray, " m"]]
 ) -> Table:
     rows = tuple(
         (name, kind, f"{len(found)}", f"{found.min():.2g}", f"{np.median(found):.2g}")
@@ -281,7 +281,7 @@ def _curvature_table(
 
 @styled
 def _curvature_figure(
-    bowls: Mapping[str, Float[np.ndarray, " n"]], nets: Mapping[str, Float[np.ndarray, " n"]]
+    bowls: Mapping[str, Float[np.ndarray, " n"]], nets: Mapping[str, Float[np.ndarray, " m"]]
 ) -> Figure:
     names = [*bowls, *nets]
     figure = canvas(

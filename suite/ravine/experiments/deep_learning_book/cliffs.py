@@ -145,8 +145,8 @@ def cliffs(scale: Scale, tick: Tick) -> Found:
     )
 
 
-def _steps(way: Float64[np.ndarray, "steps n"]) -> Float64[np.ndarray, " n"]:
-    lengths: Float64[np.ndarray, " n"] = np.linalg.norm(np.diff(way, axis=0), axis=1)
+def _steps(way: Float64[np.ndarray, "steps n"]) -> Float64[np.ndarray, " rest"]:
+    lengths: Float64[np.ndarray, " rest"] = np.linalg.norm(np.diff(way, axis=0), axis=1)
     return lengths.clip(1e-12)
 
 

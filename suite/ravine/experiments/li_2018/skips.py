@@ -152,7 +152,7 @@ def skip_connections(scale: Scale, tick: Tick) -> Found:
             "training": curves_figure(
                 f"Loss of minibatches, averaged over {WINDOW} steps, at a rate of {RATE}",
                 Panel(
-                    {n: Curve(WINDOW + np.arange(r.shape[1]), r) for n, r in losses.items()},
+                    {n: Curve(np.arange(r.shape[1]) + float(WINDOW), r) for n, r in losses.items()},
                     "step",
                     "loss (nats)",
                     log=("y",),
