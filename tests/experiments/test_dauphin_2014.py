@@ -44,6 +44,7 @@ def test_networks_of_other_seeds_have_other_images() -> None:
     assert not torch.equal(next(iter(one.values())), next(iter(other.values())))
 
 
+@pytest.mark.slow
 def test_starts_lie_on_descents() -> None:
     """The first is as it was drawn, the last after all steps; seeds side by side are as alone."""
     ground = dauphin_2014.network(0, 0.01)

@@ -35,7 +35,13 @@ def test_at_least_120_of_pytorch_optimizers_run() -> None:
         assert set(stuck) == {"pytorch_optimizer.lorarite", "pytorch_optimizer.sara"}
 
 
-@pytest.mark.parametrize("name", [n for n in ZOO if n not in SLOW])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] if k % 3 else [])
+        for k, name in enumerate(n for n in ZOO if n not in SLOW)
+    ],
+)
 def test_it_runs_on_a_vector_problem_or_on_a_network(name: str) -> None:
     """Every method that is not unsupported takes 12 steps on one of both without an error."""
     made = method(name)

@@ -305,8 +305,8 @@ def judged(candidate: Method, claim: Method | None, dtype: torch.dtype) -> list[
     return list(decide(Case(method=candidate, claim=claim, dtype=dtype)))
 
 
-DEAR = ("heavy_ball", "nesterov", "amsgrad", "adamw_amsgrad", "lbfgs_strong_wolfe")
-"""Variants that repeat many steps of their class."""
+DEAR = tuple(VARIANTS)
+"""They repeat many steps of their class."""
 
 
 @pytest.mark.parametrize(

@@ -91,6 +91,7 @@ def test_autoencoder_has_the_eleven_losses_of_its_subsets() -> None:
     assert p.facts.minimum == 0.75
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "values", "codes", "loss"),
     [

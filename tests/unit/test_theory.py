@@ -89,6 +89,7 @@ def adam(lr: float, betas: tuple[float, float], amsgrad: bool) -> Make:
     return lambda x: torch.optim.Adam(x, lr=lr, betas=betas, amsgrad=amsgrad)
 
 
+@pytest.mark.slow
 def test_adam_goes_to_the_worst_point_and_amsgrad_to_the_best() -> None:
     """The stochastic example of theorem 3, all of 32 seeds; plain descent agrees with AMSGrad."""
     problem = analytic("reddi(large=5.0, small=1.0, probability=0.25)")

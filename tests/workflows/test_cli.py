@@ -73,6 +73,7 @@ def test_a_further_optimizer_runs_only_what_is_new(
     assert old == first["verdicts"]
 
 
+@pytest.mark.slow
 def test_a_method_that_fits_little_does_not_narrow_the_ranks(
     place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
