@@ -1,21 +1,29 @@
-"""Degenerate minima of over-parametrised networks (Liao and Poggio 2017)."""
+"""Valleys of solutions of over-parametrised networks."""
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float64
 from matplotlib.figure import Figure
 from torch import Tensor, nn
-from torch.func import functional_call, jacrev
+from torch.func import jacrev
 
 from ravine.experiments.claims import above, below, equals, exact, median
 from ravine.experiments.experiment import Found, Scale, Tick, experiment
+from ravine.experiments.liao_2017.solving import (
+    DEGREE,
+    FLAT,
+    Power,
+    Rectified,
+    Solved,
+    descend,
+    errors,
+    network,
+    solve,
+    start,
+)
 from ravine.landscape.operators import hessians
 from ravine.landscape.planes.plane import centred, plane
-from ravine.landscape.sources import module_surface
 from ravine.landscape.surface import Surface, loss
 from ravine.problems.datasets import mnist
 from ravine.problems.draws import generator
@@ -25,83 +33,24 @@ from ravine.reporting.layout import Table
 
 SOURCE = "Liao and Poggio (2017), arXiv 1703.09833"
 
+
 POINTS, SIDE = 20, 4.0
 """Examples of the small networks, each with one output, and where they lie: from -4 to 4."""
+
 
 IMAGES, POOLED, UNITS = 10, 4, 20
 """Images of MNIST, pixels of a side after means over squares of 7 x 7, and hidden units."""
 
-DEGREE = 6
+
 ZERO = 1e-20
 """A loss that counts as zero: rounding of a sum of squares."""
 
-FLAT = 1e-12
-"""An eigenvalue that counts as zero, as a share of the largest."""
 
 PUSH = 0.1
 """How far a solution is pushed, as a share of its length."""
 
+
 CALIBRATED = "1-50-1 and 1-100-1 tanh networks on 20 points"
-
-
-class Power(nn.Module):
-    """A polynomial of degree 6: 1 + z + z^2 / 2 + ... + z^6 / 720, times a half."""
-
-    def forward(self, z: Tensor) -> Tensor:
-        """Elementwise."""
-        found = torch.ones_like(z)
-        for k in range(DEGREE, 0, -1):
-            found = 1 + z * found / k
-        return found / 2
-
-
-class Rectified(nn.Module):
-    """The polynomial of degree 6 that is nearest to ReLU on [-3, 3], by least squares."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        x = np.linspace(-3, 3, 601)
-        fitted = np.polynomial.polynomial.polyfit(x, np.maximum(x, 0), DEGREE)
-        self.coefficients = [float(c) for c in fitted]
-
-    def forward(self, z: Tensor) -> Tensor:
-        """Elementwise."""
-        found = torch.zeros_like(z)
-        for c in reversed(self.coefficients):
-            found = found * z + c
-        return found
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Solved:
-    """Solutions of one network from several starts.
-
-    Args:
-        surface: half the mean squared error.
-        points: where the loss is zero.
-        losses: there.
-        eigenvalues: of the Hessian there, over the largest, descending.
-        residuals: examples times outputs.
-    """
-
-    surface: Surface
-    points: Float64[Tensor, "seeds P"]
-    losses: Float64[np.ndarray, " seeds"]
-    eigenvalues: Float64[np.ndarray, "seeds P"]
-    residuals: int
-
-    @property
-    def gap(self) -> list[float]:
-        """The first eigenvalue behind as many as there are residuals, over the last of these."""
-        sizes = np.sort(np.abs(self.eigenvalues), 1)[:, ::-1]
-        found: list[float] = (sizes[:, self.residuals] / sizes[:, self.residuals - 1]).tolist()
-        return found
-
-    @property
-    def nullity(self) -> list[int]:
-        """Eigenvalues that are zero to rounding."""
-        found: list[int] = (np.abs(self.eigenvalues) <= FLAT).sum(1).tolist()
-        return found
 
 
 @experiment("D9", "Degenerate valleys of over-parametrised networks", SOURCE)
@@ -239,71 +188,10 @@ def degenerate_valleys(scale: Scale, tick: Tick) -> Found:
     )
 
 
-def solve(
-    surface: Surface, module: nn.Module, seeds: range, residuals: int, spread: float = 0.5
-) -> Solved:
-    """Solutions from the starts of all seeds, with all eigenvalues there."""
-    points = torch.stack([descend(module, surface, start(module, seed, spread)) for seed in seeds])
-    losses = loss(surface, points).numpy()
-    eigenvalues = torch.linalg.eigvalsh(hessians(surface, points)).flip(-1).numpy()
-    largest = np.abs(eigenvalues).max(1, keepdims=True)
-    return Solved(surface, points, losses, eigenvalues / largest, residuals)
-
-
-def start(module: nn.Module, seed: int, spread: float = 0.5) -> Float64[Tensor, " P"]:
-    """Gaussian weights of variance 2 / inputs, Gaussian biases of some spread."""
-    rows = []
-    for name, p in module.named_parameters():
-        draw = torch.from_numpy(generator("valley", name, *p.shape, seed).standard_normal(p.shape))
-        size = spread if p.dim() == 1 else math.sqrt(2 / p.shape[1])
-        rows.append((size * draw).flatten())
-    return torch.cat(rows)
-
-
-def errors(module: nn.Module, surface: Surface, x: Float64[Tensor, " P"]) -> Float64[Tensor, " n"]:
-    """Outputs minus targets."""
-    point = {n: x[s].view(surface.shapes[n]) for n, s in surface.slices.items()}
-    data = surface.parts[0].data
-    outputs: Tensor = functional_call(module, point, (data["inputs"],))
-    return (outputs - data["targets"]).flatten()
-
-
-def descend(
-    module: nn.Module, surface: Surface, x: Float64[Tensor, " P"], steps: int = 300
-) -> Float64[Tensor, " P"]:
-    """Levenberg and Marquardt's steps, the shortest that there are, down to rounding."""
-
-    def f(y: Float64[Tensor, " P"]) -> Float64[Tensor, " n"]:
-        return errors(module, surface, y)
-
-    error, damping, moved = f(x).detach(), 1e-3, True
-    values = right = pulled = error
-    for _ in range(steps):
-        if float(error.square().mean()) < 1e-28 or damping > 1e6:
-            break
-        if moved:
-            jacobian = jacrev(f)(x).detach()
-            # not by J J', whose small eigenvalues drown in rounding
-            left, values, right = torch.linalg.svd(jacobian, full_matrices=False)
-            pulled = values * (left.T @ error)
-        new = x - right.T @ (pulled / (values.square() + damping * values[0] ** 2))
-        after = f(new).detach()
-        moved = bool(after.norm() < error.norm())
-        damping = max(damping / 10, 1e-30) if moved else 4 * damping
-        if moved:
-            x, error = new, after
-    return x
-
-
-def _half_mean(outputs: Tensor, targets: Tensor) -> Tensor:
-    found: Tensor = (outputs - targets).square().mean() / 2
-    return found
-
-
 def _small(activation: nn.Module, width: int) -> tuple[Surface, nn.Module]:
     module = nn.Sequential(nn.Linear(1, width), activation, nn.Linear(width, 1, bias=False))
     x = torch.linspace(-SIDE, SIDE, POINTS, dtype=torch.float64)[:, None]
-    return _ground(module, x, torch.sin(x))
+    return network(module, x, torch.sin(x))
 
 
 def _pictures(activation: nn.Module) -> tuple[Surface, nn.Module]:
@@ -311,19 +199,13 @@ def _pictures(activation: nn.Module) -> tuple[Surface, nn.Module]:
     images = mnist()
     square = images.train_images[:IMAGES].double().view(IMAGES, POOLED, 7, POOLED, 7)
     targets = nn.functional.one_hot(images.train_labels[:IMAGES], 10).double()
-    return _ground(module, square.mean((2, 4)).flatten(1), targets)
-
-
-def _ground(module: nn.Module, x: Tensor, y: Tensor) -> tuple[Surface, nn.Module]:
-    module = module.double()
-    ground, _ = module_surface(module, (x, y), _half_mean)
-    return ground, module
+    return network(module, square.mean((2, 4)).flatten(1), targets)
 
 
 def _line(count: int) -> tuple[Surface, nn.Module]:
     module = nn.Sequential(nn.Linear(1, 50), Power(), nn.Linear(50, 1, bias=False))
     x = torch.linspace(-1, 1, count, dtype=torch.float64)[:, None]
-    return _ground(module, x, torch.from_numpy(generator("any", count).uniform(-1, 1, (count, 1))))
+    return network(module, x, torch.from_numpy(generator("any", count).uniform(-1, 1, (count, 1))))
 
 
 def _rank(count: int, seed: int) -> int:
